@@ -1,0 +1,1 @@
+"""Fusion methods to compare with, one file each."""
