@@ -1,0 +1,161 @@
+"""Read and write picture files: RGB on the boundary, hashes of bytes and pixels, atomic writes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import cv2
+import imageio.v3 as iio
+import numpy as np
+import numpy.typing as npt
+
+from dmef_bench.errors import ImageFileError
+from dmef_bench.scene import Encoded
+
+_TIFF = {".tif", ".tiff"}
+_CV2 = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+
+
+def read_image(path: Path) -> Encoded:
+    """A stored picture as RGB codes.
+
+    Parameters
+    ----------
+    path : Path
+        PNG, TIFF, JPEG, BMP or WebP with 8 or 16 bits a channel.
+
+    Returns
+    -------
+    ndarray, shape (H, W, 3), uint8 or uint16
+        RGB; the file's own codes, nothing is scaled.
+
+    Raises
+    ------
+    ImageFileError
+        The file is missing or damaged, grey, carries an alpha channel, or another type.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageFileError(
+            f"{path}: cannot be read ({error.strerror}). Check the name and its permissions."
+        ) from error
+    return decode_image(data, path)
+
+
+def decode_image(data: bytes, path: Path) -> Encoded:
+    """What `read_image` makes of the file's bytes; ``path`` names them in messages."""
+    suffix = path.suffix.lower()
+    if suffix not in _TIFF | _CV2:
+        raise ImageFileError(
+            f"{path}: dmef does not read {suffix or 'files without an ending'}; "
+            f"it reads {' '.join(sorted(_TIFF | _CV2))}."
+        )
+    image = _decode_tiff(data, path) if suffix in _TIFF else _decode_cv2(data, path)
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ImageFileError(f"{path}: {image.dtype} pixels; 8 or 16 bits a channel are expected.")
+    return cast(Encoded, image)
+
+
+def _decode_cv2(data: bytes, path: Path) -> npt.NDArray[np.generic]:
+    buffer = np.frombuffer(data, np.uint8)
+    image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if buffer.size else None
+    if image is None:
+        raise ImageFileError(f"{path}: not a picture, or damaged. Restore it from its source.")
+    _check_channels(image, path)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _decode_tiff(data: bytes, path: Path) -> npt.NDArray[np.generic]:
+    try:
+        image = iio.imread(data, extension=".tif", plugin="tifffile")
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise ImageFileError(
+            f"{path}: not a TIFF that can be read ({error}). Restore it from its source."
+        ) from error
+    _check_channels(image, path)
+    return np.ascontiguousarray(image)
+
+
+def _check_channels(image: npt.NDArray[np.generic], path: Path) -> None:
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if channels == 1 or image.ndim != 3:
+        raise ImageFileError(f"{path}: grey; dmef pictures are RGB. Convert it to three channels.")
+    if channels == 4:
+        raise ImageFileError(
+            f"{path}: has an alpha channel; dmef pictures are RGB. Flatten it onto a background."
+        )
+    if channels != 3:
+        raise ImageFileError(f"{path}: {channels} channels; dmef pictures are RGB.")
+
+
+def encode_png(image: Encoded, *, level: int = 1) -> bytes:
+    """The picture as PNG bytes, without text, time or EXIF chunks.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W, 3), uint8 or uint16
+        RGB.
+    level : int
+        zlib level; 1 costs a third of the usual 6 and saves nearly as much.
+    """
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    encoded, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, level])
+    if not encoded:
+        raise ImageFileError(f"A picture of shape {image.shape} could not be encoded as PNG.")
+    return data.tobytes()
+
+
+def write_image(path: Path, image: Encoded) -> None:
+    """Write a PNG or TIFF atomically; 16-bit pictures keep their 16 bits."""
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        write_atomic(path, encode_png(image))
+    elif suffix in _TIFF:
+        write_atomic(path, iio.imwrite("<bytes>", image, extension=".tif", plugin="tifffile"))
+    else:
+        raise ImageFileError(f"{path}: dmef writes .png and .tif; choose one of these endings.")
+
+
+def write_animation(path: Path, frames: Sequence[npt.NDArray[np.uint8]], *, seconds: float) -> None:
+    """Write frames as an endlessly looping GIF, each shown for ``seconds``."""
+    data = iio.imwrite(
+        "<bytes>", np.stack(frames), extension=".gif", duration=1000 * seconds, loop=0
+    )
+    write_atomic(path, data)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` so that ``path`` holds either what it held before or all of it."""
+    staging = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with staging.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(path)
+    except BaseException:
+        staging.unlink(missing_ok=True)
+        raise
+
+
+def bytes_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pixels_sha256(image: npt.NDArray[np.generic]) -> str:
+    r"""SHA-256 of ``"uint8:HxWxC\n"`` and the C-ordered RGB samples.
+
+    Independent of how the file was compressed: PNG bytes differ between zlib builds.
+    """
+    shape = "x".join(str(side) for side in image.shape)
+    hasher = hashlib.sha256(f"{image.dtype.name}:{shape}\n".encode("ascii"))
+    hasher.update(np.ascontiguousarray(image).data)
+    return hasher.hexdigest()

@@ -1,0 +1,140 @@
+"""The one door for a fusion method: what it must have, what it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from dmef_bench.scene import ExposureStack, Image
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A fusion method: any object with these three, no base class, nothing to register.
+
+    ``fuse`` gets a stack of display-encoded exposures, darkest first, and returns one picture,
+    float32 (H, W, 3) RGB in [0, 1], of the stack's size, with the motion of its reference.
+    """
+
+    name: str
+    """The row's title."""
+    paper: str
+    """Where the method was published."""
+
+    def fuse(self, stack: ExposureStack) -> Image:
+        """Fuse one stack."""
+        ...
+
+
+@runtime_checkable
+class StagedMethod(Method, Protocol):
+    """Optional: computation timed apart from copies."""
+
+    device: str
+    """``"cpu"`` or ``"cuda:0"``: tells the harness which clock to use."""
+
+    def upload(self, stack: ExposureStack) -> object:
+        """Bring the stack to the device."""
+        ...
+
+    def compute(self, inputs: object) -> object:
+        """Fuse what `upload` returned; nothing leaves the device."""
+        ...
+
+    def download(self, outputs: object) -> Image:
+        """Bring the fused picture back."""
+        ...
+
+
+@runtime_checkable
+class StatefulMethod(Method, Protocol):
+    """Optional: a method with caches."""
+
+    def reset(self) -> None:
+        """Forget everything learnt from earlier stacks."""
+        ...
+
+
+@runtime_checkable
+class CalibratedMethod(Method, Protocol):
+    """Optional: filled from training scenes, outside the clock."""
+
+    def calibrate(self, stacks: Iterable[ExposureStack]) -> None:
+        """Learn from training stacks."""
+        ...
+
+
+@runtime_checkable
+class StreamingMethod(Method, Protocol):
+    """Optional: pictures larger than memory, band by band."""
+
+    def fuse_rows(self, rows: object, sink: object) -> None:
+        """Fuse bands of rows as they come."""
+        ...
+
+
+@dataclass(frozen=True)
+class Traits:
+    """The optional attributes of a method, with their defaults; read here and nowhere else.
+
+    Parameters
+    ----------
+    stride : int
+        Sizes the method likes are multiples of this many pixels.
+    halo : int
+        Pixels around a tile that influence its inside.
+    is_global : bool
+        Whether tiles and the full frame give different answers.
+    in_channels : int
+        Channels of one exposure, as the network eats it.
+    network : callable or None
+        Builds a fresh module, for cost and training.
+    recipes : mapping
+        Name to training recipe.
+    sees_ground_truth : bool
+        True only for the bounds, which are never ranked. The harness calls their
+        ``fuse(stack, ground_truth=..., size=...)``.
+    """
+
+    stride: int = 8
+    halo: int = 0
+    is_global: bool = False
+    in_channels: int = 3
+    network: Callable[[], Any] | None = None
+    recipes: Mapping[str, Any] = field(default_factory=dict)
+    sees_ground_truth: bool = False
+
+
+def traits(method: object) -> Traits:
+    """Read a method's optional attributes.
+
+    Examples
+    --------
+    >>> class Average:
+    ...     name, paper, stride = "Average", "unpublished", 16
+    >>> traits(Average()).stride
+    16
+    """
+    stated = {
+        name: getattr(method, name) for name in Traits.__annotations__ if hasattr(method, name)
+    }
+    return Traits(**stated)
+
+
+def missing_parts(candidate: object) -> tuple[str, ...]:
+    """Which of ``name``, ``paper`` and ``fuse`` an object or class lacks.
+
+    Examples
+    --------
+    >>> class Nameless:
+    ...     def fuse(self, stack): ...
+    >>> missing_parts(Nameless)
+    ('name', 'paper')
+    """
+    absent = [
+        part for part in ("name", "paper") if not isinstance(getattr(candidate, part, None), str)
+    ]
+    if not callable(getattr(candidate, "fuse", None)):
+        absent.append("fuse")
+    return tuple(absent)
