@@ -80,8 +80,9 @@ class Protocol:
 
         Examples
         --------
-        >>> rules = Protocol("4k-dmef", "test", "c0ffee", fit="full")
-        >>> rules.fingerprint == Protocol("4k-dmef", "test", "c0ffee", fit="full", mr="256x256").fingerprint
+        >>> full = Protocol("4k-dmef", "test", "c0ffee", fit="full")
+        >>> shrunk = Protocol("4k-dmef", "test", "c0ffee", fit="full", mr="256x256")
+        >>> full.fingerprint == shrunk.fingerprint  # nothing is shrunk under "full"
         True
         """
         return strict_json.digest(self.in_force)[:12]
