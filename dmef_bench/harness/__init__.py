@@ -1,0 +1,1 @@
+"""Run methods on scenes under a protocol, and record what happened."""

@@ -1,0 +1,1 @@
+"""Draw boards and pictures from results."""
