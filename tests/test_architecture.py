@@ -15,9 +15,9 @@ FLOORS = [
     {"dmef_bench.errors", "dmef_bench.strict_json", "dmef_bench.progress"},
     {"dmef_bench.scene", "dmef_bench.manifest", "dmef_bench.protocol"},
     {"dmef_bench.method", "dmef_bench.imagefile", "dmef_bench.exposure", "dmef_bench.metrics"},
-    {"dmef_bench.results"},
+    {"dmef_bench.results", "dmef_bench.checkpoint"},
     {"dmef_bench.building", "dmef_bench.datasets", "dmef_bench.harness", "dmef_bench.registry",
-     "dmef_bench.report"},
+     "dmef_bench.torch_method", "dmef_bench.report"},
     {"dmef_bench.leaderboard"},
     {"dmef_bench"},
     {"dmef_bench.demo", "baselines", "ipl"},
@@ -33,7 +33,7 @@ HEAVY = {
     "lpips": set(),
     "pandas": {"dmef_bench.leaderboard", "dmef_bench.report"},
     "matplotlib": {"dmef_bench.report"},
-    "av": {"dmef_bench.building.video", "dmef_bench.building.colour", "dmef_bench.demo"},
+    "av": {"dmef_bench.building", "dmef_bench.demo"},
     "dask": set(),
 }
 """Packages that cost seconds, and the rooms that may import them at module level."""

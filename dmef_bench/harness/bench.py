@@ -36,8 +36,8 @@ BOUNDS = ("reference", "oracle", "tone-curve")
 
 DEFAULT_METRICS = ("psnr", "ssim", "lpips")
 
-Progress = Callable[[str, int, int, str], None]
-"""Called with (row, scenes done, scenes in all, status of the last)."""
+Progress = Callable[[int, int, str], None]
+"""Called with (scenes done, scenes in all, news), both counted over all rows."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,18 @@ def bench(
     jobs = _jobs(methods, protocol)
     plan, unavailable = _preflight(metrics, plan)
     base = Path(out) / f"{scenes.dataset}-{split}" / protocol.fingerprint
+    count = len(scenes)
+
+    def of_row(index: int) -> Callable[[int, str], None]:
+        def tell(done: int, news: str) -> None:
+            if progress:
+                progress(index * count + done, len(jobs) * count, f"{jobs[index].row}: {news}")
+
+        return tell
+
     return tuple(
-        _run_row(job, scenes, protocol, base / job.row, plan, unavailable, progress) for job in jobs
+        _run_row(job, scenes, protocol, base / job.row, plan, unavailable, of_row(index))
+        for index, job in enumerate(jobs)
     )
 
 
@@ -238,7 +248,7 @@ def _run_row(
     folder: Path,
     plan: Plan,
     unavailable: Mapping[str, str],
-    progress: Progress | None,
+    tell: Callable[[int, str], None],
 ) -> MethodResult:
     folder.mkdir(parents=True, exist_ok=True)
     kept = _valid(folder, job, scenes, protocol, plan, unavailable)
@@ -246,12 +256,11 @@ def _run_row(
     if not todo and (folder / "run.json").exists():
         done = MethodResult.load(folder)
         if done.method.get("digest") == job.digest and done.status is not Status.INTERRUPTED:
-            if progress:
-                progress(job.row, len(scenes), len(scenes), "already done")
+            tell(len(scenes), "already done")
             return done
     result = _blank_result(job, protocol, scenes, plan)
     result.save(folder)
-    outcome = _fill(job, scenes, protocol, folder, plan, unavailable, todo, progress)
+    outcome = _fill(job, scenes, protocol, folder, plan, unavailable, todo, tell)
     result = _summary(result, outcome, scenes, folder)
     result.save(folder)
     return result
@@ -287,7 +296,7 @@ def _fill(
     plan: Plan,
     unavailable: Mapping[str, str],
     todo: list[str],
-    progress: Progress | None,
+    tell: Callable[[int, str], None],
 ) -> Outcome:
     digests = {entry.scene: entry.digest for entry in scenes.entries}
     done = len(scenes) - len(todo)
@@ -295,8 +304,7 @@ def _fill(
     def on_score(_scene: str, status: Status) -> None:
         nonlocal done
         done += 1
-        if progress:
-            progress(job.row, done, len(scenes), status.value)
+        tell(done, status.value)
 
     def blank(scene_id: str) -> SceneScore:
         return SceneScore(
@@ -308,8 +316,7 @@ def _fill(
             started=_now(),
         )
 
-    if progress:
-        progress(job.row, done, len(scenes), "starting")
+    tell(done, "starting")
     task = {
         "method": job.method,
         "options": dict(job.options),

@@ -1,0 +1,62 @@
+"""What the pages tell people to do works: their code runs as printed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from dmef_bench.harness.bench import bench
+from dmef_bench.results import Status
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_baseline_of_the_page_is_short_and_runs(built, tmp_path) -> None:
+    (code,) = blocks("docs/adding-a-baseline.md", "python")
+    assert len(code.splitlines()) < 40
+    path = tmp_path / "weighted_radiance.py"
+    path.write_text(code)
+    results = bench(
+        built, [f"{path}:WeightedRadiance", f"{path}:WeightedRadiance@sigma=0.1,label=narrow"],
+        tmp_path / "runs", split="all", limit=1, metrics=("psnr",),
+    )  # fmt: skip
+    rows = {result.row: result for result in results}
+    assert rows["WeightedRadiance"].status is rows["narrow"].status is Status.OK
+    psnr = {
+        name: rows[name].mean("psnr/rgb8") for name in ("reference", "WeightedRadiance", "narrow")
+    }
+    assert psnr["WeightedRadiance"] > psnr["reference"]
+    assert psnr["narrow"] != psnr["WeightedRadiance"]
+
+
+def test_the_python_of_the_readme_runs_as_printed(built, tmp_path) -> None:
+    (code,) = blocks("README.md", "python")
+    assert len(code.splitlines()) <= 12
+    shutil.copytree(built, tmp_path / "demo" / "dataset")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= 4
+
+
+def test_the_readmes_commands_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    commands = "\n".join(blocks("README.md", "bash"))
+    named = set(re.findall(r"^make (\w+)", commands, re.MULTILINE))
+    assert {"demo", "test"} <= named
+    assert all(f"\n{name}:" in makefile for name in named)
+
+
+def test_links_inside_the_project_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
