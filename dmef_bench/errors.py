@@ -45,6 +45,12 @@ class RecordError(DmefError, ValueError):
     """A saved result that cannot be read: another schema, or damaged."""
 
 
+class CheckpointError(DmefError, ValueError):
+    """A weights file that is damaged, holds more than tensors, or belongs to another network."""
+
+    exit_code = 3
+
+
 class VideoError(DmefError, ValueError):
     """A video that is refused, with the reason."""
 

@@ -13,9 +13,9 @@ WINGS = ("baselines", "ipl")
 
 FLOORS = [
     {"dmef_bench.errors", "dmef_bench.strict_json", "dmef_bench.progress"},
-    {"dmef_bench.scene", "dmef_bench.manifest", "dmef_bench.protocol"},
+    {"dmef_bench.scene", "dmef_bench.manifest", "dmef_bench.protocol", "dmef_bench.checkpoint"},
     {"dmef_bench.method", "dmef_bench.imagefile", "dmef_bench.exposure", "dmef_bench.metrics"},
-    {"dmef_bench.results", "dmef_bench.checkpoint"},
+    {"dmef_bench.results"},
     {"dmef_bench.building", "dmef_bench.datasets", "dmef_bench.harness", "dmef_bench.registry",
      "dmef_bench.torch_method", "dmef_bench.report"},
     {"dmef_bench.leaderboard"},
@@ -24,6 +24,7 @@ FLOORS = [
     {"dmef_bench.cli"},
 ]  # fmt: skip
 SAME_FLOOR = {
+    ("dmef_bench.metrics", "dmef_bench.imagefile"),  # hashes of weights files
     ("dmef_bench.exposure", "dmef_bench.metrics"),  # the audit scores copies and tone curves
     ("dmef_bench.harness", "dmef_bench.datasets"),  # the isolated child opens the scenes itself
     ("dmef_bench.harness", "dmef_bench.registry"),  # ... and builds the method by name

@@ -16,7 +16,7 @@ from dmef_bench.harness.digest import method_digest
 from dmef_bench.harness.environment import describe_environment
 from dmef_bench.harness.isolation import Outcome, run_isolated
 from dmef_bench.metrics import METRICS
-from dmef_bench.metrics.lpips import find_backbone
+from dmef_bench.metrics.lpips_backbone import find_backbone
 from dmef_bench.protocol import Fit, Protocol
 from dmef_bench.registry import parse_method, resolve
 from dmef_bench.results import (
