@@ -130,7 +130,7 @@ def _row(result: MethodResult) -> dict[str, object]:
         "method": result.row,
         "kind": result.method.get("kind", "method"),
         "fused_size": _fused_size(result),
-        "ranked": complete,
+        "ranked": complete and any(score.scores.values() for score in result.ok),
     }
     for convention in result.protocol.metrics:
         name = by_convention.get(convention, convention)

@@ -95,6 +95,8 @@ class Traits:
     sees_ground_truth : bool
         True only for the bounds, which are never ranked. The harness calls their
         ``fuse(stack, ground_truth=..., size=...)``.
+    untrained : bool
+        True where weights are random: good for time and cost, and no quality figure is shown.
     """
 
     stride: int = 8
@@ -104,6 +106,7 @@ class Traits:
     network: Callable[[], Any] | None = None
     recipes: Mapping[str, Any] = field(default_factory=dict)
     sees_ground_truth: bool = False
+    untrained: bool = False
 
 
 def traits(method: object) -> Traits:

@@ -35,6 +35,9 @@ class Status(StrEnum):
 FINAL = frozenset({Status.OK, Status.OOM, Status.TIMEOUT, Status.ERROR})
 """Results that stand until asked to be retried; the others are run again by themselves."""
 
+UNTRAINED = "untrained"
+"""Flag of scenes fused with random weights: time and cost, and no figure of quality."""
+
 
 @dataclass(frozen=True)
 class SceneScore:

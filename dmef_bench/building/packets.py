@@ -228,8 +228,7 @@ def check_complete(
 
 def _truncated(path: Path, present: str) -> VideoError:
     return VideoError(
-        f"{path.name}: truncated, {present} present. "
-        "Copy it again, or use --salvage for the readable part."
+        f"{path.name}: truncated, {present} present. Copy it again from where it was recorded."
     )
 
 

@@ -134,7 +134,7 @@ def _no_room(root: Path, error: OSError) -> str:
 def _build_scenes(
     video: Path, sha256: str, recipe: Recipe, root: Path, record: dict[str, Any]
 ) -> None:
-    with VideoReader(video) as reader:
+    with VideoReader(video, sha256=sha256) as reader:
         selection = _select(reader, recipe)
         record["selection"] = selection.to_record()
         source = source_id(video, sha256)

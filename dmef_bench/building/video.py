@@ -176,7 +176,7 @@ class VideoReader:
             if self._look.hdr != "none" and not allow_hdr:
                 raise VideoError(
                     f"{self.path.name}: {self._look.hdr}. 8-bit exposures from HDR need a tone "
-                    "curve: re-record in SDR, or pass --hdr tonemap."
+                    "curve: re-record in SDR, or convert the clip to SDR first."
                 )
         except BaseException:
             self._container.close()

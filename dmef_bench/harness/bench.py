@@ -22,6 +22,7 @@ from dmef_bench.registry import parse_method, resolve
 from dmef_bench.results import (
     FINAL,
     SCENES_FILE,
+    UNTRAINED,
     MethodResult,
     SceneScore,
     Status,
@@ -283,9 +284,14 @@ def _valid(
         and score.method_digest == job.digest
         and digests.get(score.scene_id) == score.scene_digest
         and (score.status is Status.OK or (score.status in FINAL and not plan.retry_failed))
-        # A metric that was out of reach then and is not now is worth another run.
-        and set(score.unavailable) <= set(unavailable)
+        and not _worth_another_run(score, unavailable)
     }
+
+
+def _worth_another_run(score: SceneScore, unavailable: Mapping[str, str]) -> bool:
+    """Whether weights that a metric lacked then are there now."""
+    lacked = {METRICS["lpips"].convention} & set(score.unavailable)
+    return UNTRAINED not in score.flags and not lacked <= set(unavailable)
 
 
 def _fill(

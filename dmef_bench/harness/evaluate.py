@@ -21,7 +21,14 @@ from dmef_bench.method import Method, traits
 from dmef_bench.metrics import METRICS
 from dmef_bench.metrics.psnr import squared_error
 from dmef_bench.protocol import Protocol, parse_size
-from dmef_bench.results import MethodResult, SceneScore, Status, summarise, without_paths
+from dmef_bench.results import (
+    UNTRAINED,
+    MethodResult,
+    SceneScore,
+    Status,
+    summarise,
+    without_paths,
+)
 from dmef_bench.scene import Encoded, Image, Scene, check_image, to_uint8
 
 logger = logging.getLogger(__name__)
@@ -119,6 +126,7 @@ def describe_method(method: Method) -> dict[str, Any]:
         "kind": "bound" if is_bound(method) else "method",
         "stride": stated.stride,
         "is_global": stated.is_global,
+        "weights": getattr(method, "weights", None),
     }
 
 
@@ -181,6 +189,8 @@ def _score_safely(
         fused = to_uint8(_fuse(method, scene, protocol, size))
         seconds["e2e"] = time.perf_counter() - begin
         stage = "score"
+        if traits(method).untrained:
+            return _unscored(blank, fused, seconds, scorers)
         return _scored(blank, scene, fused, seconds, scorers, options)
     except MemoryError as error:
         return _failed(blank, Status.OOM, error, stage)
@@ -244,6 +254,25 @@ def _scored(
         sse=sse,
         samples=samples,
         fused_sha256=pixels_sha256(fused),
+    )
+
+
+def _unscored(
+    blank: SceneScore,
+    fused: Encoded,
+    seconds: Mapping[str, float | None],
+    scorers: Mapping[str, Scorer],
+) -> SceneScore:
+    """The record of a method with random weights: time and picture, and no figure of quality."""
+    reason = "random weights: time and cost alone, no figures of quality"
+    return replace(
+        blank,
+        status=Status.OK,
+        scores=dict.fromkeys(scorers),
+        unavailable=dict.fromkeys(scorers, reason),
+        seconds=seconds,
+        fused_sha256=pixels_sha256(fused),
+        flags=(UNTRAINED,),
     )
 
 
