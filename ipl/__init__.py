@@ -1,1 +1,1 @@
-"""Infinite Pixel Learning: the network this project is named after lives here once it is built."""
+"""Infinite Pixel Learning: the network this project is named after (arXiv 2412.11685)."""

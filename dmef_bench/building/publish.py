@@ -40,6 +40,8 @@ def publish(
     """
     records = read_records(root)
     scenes = _entries(root, recipe, records, published_scenes(root))
+    # Also where nothing was built: it says why.
+    _write_selection(root, records)
     if not scenes:
         return (), {}
     verdict = gate([_audit(scene) for scene in scenes])
@@ -48,7 +50,6 @@ def publish(
     (root / "splits").mkdir(exist_ok=True)
     for path, text in split_lists(scenes).items():
         write_atomic(root / path, text.encode())
-    _write_selection(root, records)
     refused = sum(record["refused"] is not None for record in records.values())
     _write_dataset(root, recipe, scenes, verdict, refused, name, licence)
     _write_checksums(root, scenes)
