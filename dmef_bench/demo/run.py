@@ -17,7 +17,7 @@ from dmef_bench.progress import Bar
 from dmef_bench.report.contact_sheet import Tile, contact_sheet
 from dmef_bench.results import MethodResult
 
-METHODS = ("mertens", "gdc")
+METHODS = ("mertens", "gdc", "response-fill")
 METRICS = ("psnr", "ssim")
 
 

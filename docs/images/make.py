@@ -20,8 +20,10 @@ def main(demo: str, name: str) -> None:
     scenes = load_scenes(Path(demo) / "dataset", "all")
     scene = next(scene for scene in scenes if scene.scene_id.startswith(name))
     (runs,) = (Path(demo) / "runs" / "4k-dmef-all").iterdir()
-    exposures = zip(("low, moment 1", "medium, moment 2", "high, moment 3"), scene.stack.encoded)
-    fused = [(row, runs / row / "fused" / f"{scene.scene_id}.png") for row in ("mertens", "gdc")]
+    captions = ("low, moment 1", "medium, moment 2", "high, moment 3")
+    exposures = zip(captions, scene.stack.encoded, strict=True)
+    rows = ("mertens", "response-fill")
+    fused = [(row, runs / row / "fused" / f"{scene.scene_id}.png") for row in rows]
     sheet = contact_sheet(
         [
             [Tile(caption, picture) for caption, picture in exposures],

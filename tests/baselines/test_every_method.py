@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dmef_bench.errors import UnavailableError
 from dmef_bench.harness.evaluate import is_bound
 from dmef_bench.method import missing_parts, traits
 from dmef_bench.registry import available_methods, load_method
@@ -31,9 +32,17 @@ def fuse(method, stack):
     return method.fuse(stack)
 
 
+def load(name):
+    """The method, with random weights where none are shipped: the contract does not mind."""
+    try:
+        return load_method(name)
+    except UnavailableError:
+        return load_method(name, checkpoint="random")
+
+
 @pytest.fixture(params=METHODS)
 def method(request):
-    return load_method(request.param)
+    return load(request.param)
 
 
 def test_every_method_says_who_it_is(method) -> None:
@@ -65,7 +74,7 @@ def test_black_and_white_are_fused_without_nan(method, level) -> None:
 
 
 def test_an_earlier_stack_does_not_change_a_later_picture(method) -> None:
-    fresh = fuse(load_method(available_name(method)), stack_of((64, 96), seed=1))
+    fresh = fuse(load(available_name(method)), stack_of((64, 96), seed=1))
     fuse(method, stack_of((64, 96), seed=2))
     assert np.array_equal(fuse(method, stack_of((64, 96), seed=1)), fresh)
 
