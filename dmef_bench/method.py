@@ -97,6 +97,8 @@ class Traits:
         ``fuse(stack, ground_truth=..., size=...)``.
     untrained : bool
         True where weights are random: good for time and cost, and no quality figure is shown.
+    weights_digest : str
+        SHA-256 of the weights in use (`dmef_bench.checkpoint.state_digest`); empty without any.
     """
 
     stride: int = 8
@@ -107,6 +109,7 @@ class Traits:
     recipes: Mapping[str, Any] = field(default_factory=dict)
     sees_ground_truth: bool = False
     untrained: bool = False
+    weights_digest: str = ""
 
 
 def traits(method: object) -> Traits:

@@ -13,7 +13,8 @@ from typing import Any
 from dmef_bench import strict_json
 from dmef_bench.errors import RecordError
 from dmef_bench.imagefile import write_atomic
-from dmef_bench.protocol import Protocol
+from dmef_bench.protocol import Protocol, parse_size
+from dmef_bench.scene import size_text
 
 SCENE_SCHEMA = "dmef.scene/1.0"
 RUN_SCHEMA = "dmef.run/1.0"
@@ -34,6 +35,8 @@ class Status(StrEnum):
 
 FINAL = frozenset({Status.OK, Status.OOM, Status.TIMEOUT, Status.ERROR})
 """Results that stand until asked to be retried; the others are run again by themselves."""
+
+_SIZES = ("fused_size", "native_size")
 
 UNTRAINED = "untrained"
 """Flag of scenes fused with random weights: time and cost, and no figure of quality."""
@@ -88,6 +91,8 @@ class SceneScore:
         """The score as one line of strict JSON, without the line end."""
         record = {part.name: getattr(self, part.name) for part in fields(self)}
         record["metrics"] = record.pop("scores")
+        for name in _SIZES:
+            record[name] = record[name] and size_text(record[name])
         return strict_json.dumps({"schema": SCENE_SCHEMA, **record})
 
     @classmethod
@@ -109,8 +114,8 @@ class SceneScore:
             known = {part.name: record[part.name] for part in fields(cls) if part.name in record}
             known["status"] = Status(known["status"])
             known["flags"] = tuple(known["flags"])
-            for name in ("fused_size", "native_size"):
-                known[name] = known[name] and tuple(known[name])
+            for name in _SIZES:
+                known[name] = known[name] and parse_size(known[name])
             return cls(**known)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, RecordError):

@@ -66,7 +66,7 @@ class TorchMethod(ABC):
         self.device = _device(device)
         self.dtype = dtype
         self.untrained = str(checkpoint) == RANDOM
-        self.weights = ""
+        self.weights_digest = ""
         self._module = self._filled(checkpoint, seed).to(self.device, DTYPES[dtype]).eval()
 
     @abstractmethod
@@ -125,7 +125,6 @@ class TorchMethod(ABC):
         if self.untrained:
             torch.manual_seed(seed)
             logger.warning("%s runs on random weights: timing and cost alone.", self.name)
-            self.weights = RANDOM
             return self.network()
         path = Path(checkpoint) if checkpoint is not None else self.shipped()
         if path is None:
@@ -137,7 +136,7 @@ class TorchMethod(ABC):
         self.configure(state)
         network = self.network()
         fill_network(network, state, str(path))
-        self.weights = state_digest(state)
+        self.weights_digest = state_digest(state)
         return network
 
 

@@ -55,6 +55,10 @@ def test_a_score_comes_back_to_the_last_bit(psnr) -> None:
     assert SceneScore.from_line(score(psnr=psnr).to_line(), where="here") == score(psnr=psnr)
 
 
+def test_sizes_are_written_as_people_read_them() -> None:
+    assert '"fused_size": "3840x2160"' in score().to_line()
+
+
 def test_a_result_comes_back_from_its_folder(tmp_path) -> None:
     saved = result(score("a"), score("b", math.inf))
     saved.save(tmp_path)

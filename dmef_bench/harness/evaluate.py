@@ -126,7 +126,7 @@ def describe_method(method: Method) -> dict[str, Any]:
         "kind": "bound" if is_bound(method) else "method",
         "stride": stated.stride,
         "is_global": stated.is_global,
-        "weights": getattr(method, "weights", None),
+        "weights_sha256": stated.weights_digest,
     }
 
 

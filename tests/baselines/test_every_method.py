@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dmef_bench import strict_json
 from dmef_bench.errors import UnavailableError
-from dmef_bench.harness.evaluate import is_bound
+from dmef_bench.harness.evaluate import describe_method, is_bound
 from dmef_bench.method import missing_parts, traits
 from dmef_bench.registry import available_methods, load_method
 from dmef_bench.scene import ExposureStack, check_image
@@ -48,6 +49,13 @@ def method(request):
 def test_every_method_says_who_it_is(method) -> None:
     assert missing_parts(method) == ()
     assert method.paper
+
+
+def test_what_a_record_keeps_of_a_method_is_json(method) -> None:
+    # GDC's function `weights` once passed for a digest of weights.
+    kept = strict_json.loads(strict_json.dumps(describe_method(method)))
+    assert kept["name"] == method.name
+    assert kept["kind"] in {"method", "bound"}
 
 
 @pytest.mark.parametrize("size", SIZES)
