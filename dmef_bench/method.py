@@ -66,11 +66,41 @@ class CalibratedMethod(Method, Protocol):
 
 
 @runtime_checkable
+class CachingMethod(StatefulMethod, Protocol):
+    """Optional: a method that says what its cache does."""
+
+    def cache_counters(self) -> Mapping[str, float]:
+        """``hits``, ``misses``, ``bytes`` and more, counted since `reset`."""
+        ...
+
+
+class RowReader(Protocol):
+    """Exposures that need not fit into memory: any band of rows, as often as asked for."""
+
+    size: tuple[int, int]
+    """(height, width) of each exposure."""
+    evs: tuple[float, ...] | None
+    """Stops, rising, where they are known."""
+
+    def read(self, start: int, stop: int) -> tuple[Image, ...]:
+        """Rows ``[start, stop)`` of every exposure, darkest first, float32 (rows, W, 3)."""
+        ...
+
+
+class RowSink(Protocol):
+    """Takes the fused picture band by band."""
+
+    def write(self, start: int, rows: Image) -> None:
+        """Keep rows from ``start`` on, float32 (rows, W, 3) in [0, 1]; from the top down, once."""
+        ...
+
+
+@runtime_checkable
 class StreamingMethod(Method, Protocol):
     """Optional: pictures larger than memory, band by band."""
 
-    def fuse_rows(self, rows: object, sink: object) -> None:
-        """Fuse bands of rows as they come."""
+    def fuse_rows(self, rows: RowReader, sink: RowSink) -> None:
+        """Fuse what ``rows`` holds into ``sink``, in bounded memory."""
         ...
 
 

@@ -16,8 +16,8 @@ from dmef_bench.imagefile import write_atomic
 from dmef_bench.protocol import Protocol, parse_size
 from dmef_bench.scene import size_text
 
-SCENE_SCHEMA = "dmef.scene/1.0"
-RUN_SCHEMA = "dmef.run/1.0"
+SCENE_SCHEMA = "dmef.scene/1.1"
+RUN_SCHEMA = "dmef.run/1.1"
 SCENES_FILE = "scenes.jsonl"
 RUN_FILE = "run.json"
 
@@ -35,6 +35,9 @@ class Status(StrEnum):
 
 FINAL = frozenset({Status.OK, Status.OOM, Status.TIMEOUT, Status.ERROR})
 """Results that stand until asked to be retried; the others are run again by themselves."""
+
+MEASURED = ("max_resolution", "timing", "memory", "cost")
+"""Parts of ``run.json`` that say what a row costs; absent from records of schema 1.0."""
 
 _SIZES = ("fused_size", "native_size")
 
@@ -65,6 +68,14 @@ class SceneScore:
         Further marks of the row.
     sse, samples : int
         Sum of squared 8-bit differences, and how many samples it runs over.
+    masked : mapping
+        Convention id of a metric over part of the picture to its own ``sse`` and ``samples``.
+    mr_source : str or None
+        Where ``fused_size`` comes from: ``native``, ``given``, ``search`` or ``paper``.
+    seam_score : float or None
+        Of tiled runs: how visible the seams are; 1 where they are not.
+    cache : mapping or None
+        What the method's cache counted during this scene.
     error : mapping or None
         ``kind``, ``type``, ``message``, ``where`` of a failure.
     """
@@ -79,6 +90,10 @@ class SceneScore:
     flags: tuple[str, ...] = ()
     sse: int | None = None
     samples: int | None = None
+    masked: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    mr_source: str | None = None
+    seam_score: float | None = None
+    cache: Mapping[str, float] | None = None
     error: Mapping[str, str] | None = None
     fused_sha256: str | None = None
     scene_digest: str = ""
@@ -142,6 +157,10 @@ class MethodResult:
         Device, versions, flags.
     status : Status
         ``ok`` if every scene is; else the first that is not.
+    max_resolution : mapping or None
+        ``size``, ``source``, ``probes`` of the search for the size that fits into memory.
+    timing, memory, cost : mapping or None
+        Clocks with all their samples, peaks in bytes, parameters and MACs; None where not measured.
     """
 
     row: str
@@ -150,6 +169,10 @@ class MethodResult:
     scenes: tuple[SceneScore, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     status: Status = Status.OK
+    max_resolution: Mapping[str, Any] | None = None
+    timing: Mapping[str, Any] | None = None
+    memory: Mapping[str, Any] | None = None
+    cost: Mapping[str, Any] | None = None
     reason: str = ""
     expected: int = 0
     command: tuple[str, ...] = ()
@@ -202,6 +225,7 @@ class MethodResult:
             "protocol": self.protocol.in_force,
             "fingerprint": self.protocol.fingerprint,
             "environment": dict(self.environment),
+            **{part: getattr(self, part) for part in MEASURED},
             "status": self.status,
             "reason": self.reason,
             "counts": counts,
@@ -235,6 +259,7 @@ class MethodResult:
                 scenes=tuple(scene for scene in scenes if scene.method_digest == digest),
                 environment=record["environment"],
                 status=Status(record["status"]),
+                **{part: record.get(part) for part in MEASURED},
                 reason=record["reason"],
                 expected=record["counts"]["scenes"],
                 command=tuple(record["command"]),

@@ -9,6 +9,7 @@ import pytest
 from dmef_bench.errors import RecordError
 from dmef_bench.protocol import Protocol
 from dmef_bench.results import (
+    SCENE_SCHEMA,
     SCENES_FILE,
     MethodResult,
     SceneScore,
@@ -104,10 +105,10 @@ def test_lines_of_an_older_state_of_the_method_are_not_its_result(tmp_path) -> N
 
 def test_another_major_schema_is_refused_and_a_higher_minor_read(tmp_path) -> None:
     line = score().to_line()
-    newer = line.replace("dmef.scene/1.0", "dmef.scene/1.7").replace("{", '{"news": 1, ', 1)
+    newer = line.replace(SCENE_SCHEMA, "dmef.scene/1.7").replace("{", '{"news": 1, ', 1)
     assert SceneScore.from_line(newer, where="here") == score()
     with pytest.raises(RecordError, match=r"schema dmef\.scene/2\.0"):
-        SceneScore.from_line(line.replace("dmef.scene/1.0", "dmef.scene/2.0"), where="here")
+        SceneScore.from_line(line.replace(SCENE_SCHEMA, "dmef.scene/2.0"), where="here")
     with pytest.raises(RecordError, match="schema"):
         SceneScore.from_line("{}", where="here")
 
