@@ -1,11 +1,11 @@
-"""Fit a method into memory: run it full size or shrunken, and the bound that shrinking sets."""
+"""Fit a method into memory: full size, shrunken or in tiles, and the bound that shrinking sets."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from dmef_bench.errors import UsageError
+from dmef_bench.harness.tiles import TileMemo, Tiling, fuse_tiles
 from dmef_bench.method import Method
 from dmef_bench.protocol import Fit
 from dmef_bench.scene import Encoded, ExposureStack, Image, check_image, to_float
@@ -27,7 +27,16 @@ def resize_bilinear(image: Image, size: tuple[int, int]) -> Image:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def fuse_at(method: Method, stack: ExposureStack, *, fit: Fit, size: tuple[int, int]) -> Image:
+def fuse_at(
+    method: Method,
+    stack: ExposureStack,
+    *,
+    fit: Fit,
+    size: tuple[int, int],
+    overlap: int = 64,
+    blend: str = "cosine",
+    memo: TileMemo | None = None,
+) -> Image:
     """Fuse a stack at ``size`` and bring the result back to the stack's own size.
 
     Parameters
@@ -36,10 +45,12 @@ def fuse_at(method: Method, stack: ExposureStack, *, fit: Fit, size: tuple[int, 
         Any fusion method.
     stack : ExposureStack
         At native size.
-    fit : {"full", "downsample"}
+    fit : {"full", "downsample", "tile"}
         Under ``"full"`` the method gets the native pictures whatever ``size`` says.
     size : (height, width)
-        The fused size under ``"downsample"``.
+        The fused size under ``"downsample"``, the size of a tile under ``"tile"``.
+    overlap, blend, memo
+        Of tiles; see `Tiling` and `fuse_tiles`.
 
     Returns
     -------
@@ -50,12 +61,10 @@ def fuse_at(method: Method, stack: ExposureStack, *, fit: Fit, size: tuple[int, 
     ------
     ImageContractError
         The method returned something that is no picture of the size it was given.
-    UsageError
-        ``fit="tile"``, which this version does not run yet.
     """
-    if fit == "tile":
-        raise UsageError("fit 'tile' is not built yet; use full or downsample.")
     native = stack.size
+    if fit == "tile" and any(side < whole for side, whole in zip(size, native, strict=True)):
+        return fuse_tiles(method, stack, Tiling(size, overlap, blend), memo)
     shrink = fit == "downsample" and tuple(size) != native
     given = _resized(stack, size) if shrink else stack
     fused = method.fuse(given)
