@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from dmef_bench.cli import main
 from dmef_bench.harness.bench import bench
+from dmef_bench.registry import load_method, parse_method
 from dmef_bench.results import Status
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,3 +66,53 @@ def test_links_inside_the_project_lead_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def bench_commands(page: str) -> list[list[str]]:
+    lines = "\n".join(blocks(page, "bash")).splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith("dmef bench")]
+
+
+def test_every_command_for_a_table_is_understood(built, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = [
+        words
+        for words in bench_commands("docs/reproducing-the-paper.md")
+        # The public sets are not here; their layouts have tests of their own.
+        if "--dataset" not in words
+    ]
+    assert len(commands) >= 8
+    for words in commands:
+        shown = CliRunner().invoke(main, ["bench", str(built), *words[2:], "--dry-run"])
+        assert shown.exit_code == 0, f"{words}: {shown.output}"
+        assert "scenes to fuse" in shown.output
+
+
+def test_every_option_of_the_tables_is_one_the_method_takes() -> None:
+    for words in bench_commands("docs/reproducing-the-paper.md"):
+        for before, text in pairwise(words):
+            if before != "-m":
+                continue
+            name, options = parse_method(text)
+            options.pop("label", None)
+            given = {
+                key: "random" if key in {"weights", "checkpoint"} else value
+                for key, value in options.items()
+            }
+            if name.startswith("ipl") and "dim" not in given:
+                # The same options on a network that is built in no time.
+                name = "ipl-tiny"
+            assert load_method(name, **given).name
+
+
+def test_the_small_commands_run(built, tmp_path) -> None:
+    (words,) = [
+        words
+        for words in bench_commands("docs/reproducing-the-paper.md")
+        if words[-1] == "runs/table4-small"
+    ]
+    given = ["bench", str(built), *words[2:-1], str(tmp_path / "runs"), "--no-timing"]
+    done = CliRunner().invoke(main, given)
+    assert done.exit_code == 0, done.output
+    rows = {folder.name for folder in (tmp_path / "runs").glob("*/*/*")}
+    assert {"b", "g", "h", "i"} <= rows
