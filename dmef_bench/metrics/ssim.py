@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from dmef_bench.errors import ImageContractError, UsageError
-from dmef_bench.metrics.pictures import Codes, as_code_pair
+from dmef_bench.metrics.pictures import as_code_pair
 from dmef_bench.scene import size_text
 
 _WINDOW = 11
@@ -70,8 +72,42 @@ def ssim(
     >>> ssim(ramp, ramp)
     1.0
     """
-    codes, truth = as_code_pair(fused, ground_truth)
-    height, width = truth.shape[:2]
+    return strip_ssim(*as_code_pair(fused, ground_truth), threads=threads)
+
+
+def strip_ssim(
+    x: npt.NDArray[np.generic],
+    y: npt.NDArray[np.generic],
+    *,
+    threads: int | None = None,
+    seen_as: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None,
+) -> float:
+    """SSIM of two pictures on a scale of 255, strip by strip, for `ssim` and its relatives.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (H, W, 3)
+        Two checked pictures of one size.
+    threads : int, optional
+        As for `ssim`.
+    seen_as : callable, optional
+        Turns rows (h, W, 3) of either picture into what is compared: uint8 or float32 from 0 to
+        255, (h, W) or (h, W, 3), pixel by pixel. Not given, the rows themselves are.
+
+    Returns
+    -------
+    float
+        The mean of all channels' maps.
+
+    Raises
+    ------
+    ImageContractError
+        A side below 11 pixels.
+    UsageError
+        ``threads`` below 1.
+    """
+    seen = seen_as or (lambda rows: rows)
+    height, width = y.shape[:2]
     if min(height, width) < _WINDOW:
         raise ImageContractError(
             f"The pictures are {size_text((height, width))}; SSIM needs {_WINDOW} pixels a side, "
@@ -80,13 +116,15 @@ def ssim(
     rows, columns = height - 2 * _BORDER, width - 2 * _BORDER
     strips = [(top, min(top + _STRIP, rows) + 2 * _BORDER) for top in range(0, rows, _STRIP)]
     lanes = min(_thread_count(threads), len(strips))
+    channels = seen(y[:1]).shape[2:]  # (3,), or () where one channel is compared
 
     def sums_of_lane(lane: int) -> list[float]:
-        buffers = np.empty((6, min(_STRIP + 2 * _BORDER, height), width, 3), np.float32)
+        strip_height = min(_STRIP + 2 * _BORDER, height)
+        buffers = np.empty((6, strip_height, width, *channels), np.float32)
         return [
             total
             for top, end in strips[lane::lanes]
-            for total in _strip_sums(codes[top:end], truth[top:end], buffers[:, : end - top])
+            for total in _strip_sums(seen(x[top:end]), seen(y[top:end]), buffers[:, : end - top])
         ]
 
     # OpenCV keeps each of these small calls on the caller's thread, so lanes are all there is to
@@ -97,7 +135,7 @@ def ssim(
     else:
         with ThreadPoolExecutor(lanes) as pool:
             sums = [total for lane in pool.map(sums_of_lane, range(lanes)) for total in lane]
-    return math.fsum(sums) / (3 * rows * columns)
+    return math.fsum(sums) / (math.prod(channels) * rows * columns)
 
 
 def _thread_count(threads: int | None) -> int:
@@ -108,8 +146,13 @@ def _thread_count(threads: int | None) -> int:
     return threads
 
 
-def _strip_sums(x: Codes, y: Codes, buffers: npt.NDArray[np.float32]) -> tuple[float, float, float]:
-    """Sum the SSIM maps of R, G, B over one strip; ``buffers`` (6, h, W, 3) are overwritten."""
+def _strip_sums(
+    x: npt.NDArray[Any], y: npt.NDArray[Any], buffers: npt.NDArray[np.float32]
+) -> tuple[float, float, float]:
+    """Sum the SSIM map of each channel over one strip, 0 for those it lacks.
+
+    ``buffers``, six arrays of the strip's shape, are overwritten.
+    """
     s, d, ms, md, vs, vd = buffers
     cv2.add(x, y, dst=s, dtype=cv2.CV_32F)
     cv2.subtract(x, y, dst=d, dtype=cv2.CV_32F)
@@ -139,8 +182,8 @@ def _strip_sums(x: Codes, y: Codes, buffers: npt.NDArray[np.float32]) -> tuple[f
     contrast += np.float32(2 * _C2)
     denominator *= contrast
     similarity = np.divide(numerator, denominator, out=numerator)
-    red, green, blue, _ = cv2.sumElems(similarity[_BORDER:-_BORDER, _BORDER:-_BORDER])
-    return red, green, blue
+    first, second, third, _ = cv2.sumElems(similarity[_BORDER:-_BORDER, _BORDER:-_BORDER])
+    return first, second, third
 
 
 def _blur(source: npt.NDArray[np.float32], target: npt.NDArray[np.float32]) -> None:
