@@ -118,6 +118,10 @@ class Traits:
         Whether tiles and the full frame give different answers.
     in_channels : int
         Channels of one exposure, as the network eats it.
+    exposures : int or None
+        How many exposures a stack must hold; None for any number.
+    needs_evs : bool
+        Whether their EVs must be known.
     network : callable or None
         Builds a fresh module, for cost and training.
     recipes : mapping
@@ -125,6 +129,8 @@ class Traits:
     sees_ground_truth : bool
         True only for the bounds, which are never ranked. The harness calls their
         ``fuse(stack, ground_truth=..., size=...)``.
+    paper_size : (height, width) or None
+        The size that Table 1 of the paper lists for the method (``--mr paper``).
     untrained : bool
         True where weights are random: good for time and cost, and no quality figure is shown.
     weights_digest : str
@@ -135,9 +141,12 @@ class Traits:
     halo: int = 0
     is_global: bool = False
     in_channels: int = 3
+    exposures: int | None = None
+    needs_evs: bool = False
     network: Callable[[], Any] | None = None
     recipes: Mapping[str, Any] = field(default_factory=dict)
     sees_ground_truth: bool = False
+    paper_size: tuple[int, int] | None = None
     untrained: bool = False
     weights_digest: str = ""
 

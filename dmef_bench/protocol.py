@@ -11,6 +11,8 @@ from dmef_bench.errors import RecordError, UsageError
 
 Fit = Literal["full", "downsample", "tile"]
 FITS: tuple[Fit, ...] = ("full", "downsample", "tile")
+BLENDS = ("cosine", "linear", "none")
+"""How tiles are blended over their overlap."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,19 @@ class Protocol:
             raise UsageError(f"fit is {self.fit!r}; choose one of {', '.join(FITS)}.")
         if self.mr not in {"auto", "paper"}:
             parse_size(self.mr)
+        if self.fit == "tile":
+            self._check_tiles()
+
+    def _check_tiles(self) -> None:
+        if self.blend not in BLENDS:
+            raise UsageError(f"blend is {self.blend!r}; choose one of {', '.join(BLENDS)}.")
+        size = self.tile or (None if self.mr in {"auto", "paper"} else self.mr)
+        overlap = self.overlap or 0
+        if overlap < 0 or (size and overlap >= min(parse_size(size))):
+            raise UsageError(
+                f"An overlap of {self.overlap} px does not fit tiles of {size or 'any size'}; give "
+                "larger tiles or a smaller overlap."
+            )
 
     @property
     def in_force(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 import tomllib
@@ -71,6 +72,18 @@ def load_method(name: str, **options: Any) -> Method:
             "A method has name, paper and fuse(stack)."
         )
     return method
+
+
+def accepts(name: str, option: str) -> bool:
+    """Whether a method's constructor knows an option; its module is imported to ask."""
+    try:
+        parameters = inspect.signature(_import_target(resolve(name))).parameters.values()
+    except (ImportError, TypeError, ValueError):
+        return False
+    return any(
+        parameter.name == option or parameter.kind is parameter.VAR_KEYWORD
+        for parameter in parameters
+    )
 
 
 def resolve(name: str) -> str:

@@ -39,10 +39,19 @@ FINAL = frozenset({Status.OK, Status.OOM, Status.TIMEOUT, Status.ERROR})
 MEASURED = ("max_resolution", "timing", "memory", "cost")
 """Parts of ``run.json`` that say what a row costs; absent from records of schema 1.0."""
 
-_SIZES = ("fused_size", "native_size")
+_SIZES = ("fused_size", "native_size", "tile")
 
 UNTRAINED = "untrained"
 """Flag of scenes fused with random weights: time and cost, and no figure of quality."""
+
+GLOBAL_TILED = "global_tiled"
+"""Flag of tiles fused by a method that would answer otherwise if it saw the whole picture."""
+
+EQUALS_TRUTH = "equals_truth"
+"""Flag of a method that returned the ground truth itself: a leak, until explained."""
+
+COPIES_INPUT = "copies_input"
+"""Flag of a method that returned one of the exposures."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,8 @@ class SceneScore:
         Convention id of a metric over part of the picture to its own ``sse`` and ``samples``.
     mr_source : str or None
         Where ``fused_size`` comes from: ``native``, ``given``, ``search`` or ``paper``.
+    tile : (height, width) or None
+        Size of the tiles, where tiles were fused.
     seam_score : float or None
         Of tiled runs: how visible the seams are; 1 where they are not.
     cache : mapping or None
@@ -92,6 +103,7 @@ class SceneScore:
     samples: int | None = None
     masked: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     mr_source: str | None = None
+    tile: tuple[int, int] | None = None
     seam_score: float | None = None
     cache: Mapping[str, float] | None = None
     error: Mapping[str, str] | None = None
@@ -130,7 +142,7 @@ class SceneScore:
             known["status"] = Status(known["status"])
             known["flags"] = tuple(known["flags"])
             for name in _SIZES:
-                known[name] = known[name] and parse_size(known[name])
+                known[name] = parse_size(known[name]) if known.get(name) else None
             return cls(**known)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, RecordError):
@@ -200,6 +212,11 @@ class MethodResult:
         if not values:
             return math.nan
         return math.fsum(finite) / len(finite) if finite else math.inf
+
+    def means(self) -> dict[str, float | None]:
+        """`mean` of every metric of the protocol; None where there is no score."""
+        found = {metric: self.mean(metric) for metric in self.protocol.metrics}
+        return {name: None if math.isnan(mean) else mean for name, mean in found.items()}
 
     def save(self, folder: Path) -> None:
         """Write ``run.json`` and, where there is none yet, ``scenes.jsonl`` into ``folder``."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dmef_bench.datasets.dmef4k import SPLIT_NAMES, DmefScenes
+from dmef_bench.datasets.dmef4k import DmefScenes
+from dmef_bench.datasets.scene_set import SPLIT_NAMES, SceneSet
 from dmef_bench.errors import UsageError
 
-__all__ = ["load_scenes"]
+__all__ = ["SceneSet", "load_scenes"]
 
 
 def load_scenes(
     root: Path | str, split: str, dataset: str | None = None, verify: bool = False
-) -> DmefScenes:
+) -> SceneSet:
     """The scenes of a data set, pictures read when asked for.
 
     Parameters
@@ -28,7 +29,7 @@ def load_scenes(
 
     Returns
     -------
-    DmefScenes
+    SceneSet
         A sequence of `Scene`, sorted by scene id.
 
     Raises

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
-from dmef_bench import strict_json
+from dmef_bench.datasets.scene_set import SceneFacts, SceneSet
 from dmef_bench.errors import ManifestError
 from dmef_bench.imagefile import decode_image, pixels_sha256
 from dmef_bench.manifest import FileEntry, Manifest, SceneEntry
 from dmef_bench.scene import Encoded, ExposureStack, Scene, size_text
 
-SPLIT_NAMES = ("train", "test", "all")
 
-
-class DmefScenes(Sequence[Scene]):
+class DmefScenes(SceneSet):
     """The scenes of one split, each read from disk when it is asked for.
 
     Parameters
@@ -39,14 +36,17 @@ class DmefScenes(Sequence[Scene]):
         self._verify = verify
 
     @property
-    def ids(self) -> tuple[str, ...]:
-        """Scene ids, sorted."""
-        return tuple(entry.scene for entry in self.entries)
+    def root(self) -> Path:
+        """Folder of the data set."""
+        return self.manifest.root
 
     @property
-    def digest(self) -> str:
-        """SHA-256 over the scenes' pixel hashes, the name under which a protocol knows them."""
-        return strict_json.digest([entry.digest for entry in self.entries])
+    def facts(self) -> tuple[SceneFacts, ...]:
+        """Of each scene, in the order of `ids`."""
+        return tuple(
+            SceneFacts(entry.scene, entry.digest, (entry.height, entry.width))
+            for entry in self.entries
+        )
 
     def select(self, ids: Sequence[str]) -> DmefScenes:
         """The same data set cut down to the scenes named."""
@@ -55,19 +55,9 @@ class DmefScenes(Sequence[Scene]):
         chosen.entries = tuple(entry for entry in self.entries if entry.scene in set(ids))
         return chosen
 
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    @overload
-    def __getitem__(self, index: int) -> Scene: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Scene]: ...
-    def __getitem__(self, index: int | slice) -> Scene | Sequence[Scene]:
-        if isinstance(index, slice):
-            return self.select([entry.scene for entry in self.entries[index]])
-        return self._read_scene(self.entries[index])
-
-    def _read_scene(self, entry: SceneEntry) -> Scene:
+    def read(self, scene_id: str) -> Scene:
+        """Decode the canonical triple and the truth of one scene."""
+        entry = next(entry for entry in self.entries if entry.scene == scene_id)
         low, medium, high, truth = (
             self._read(entry, entry.canonical_file(name))
             for name in ("low", "medium", "high", "gt")

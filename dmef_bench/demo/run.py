@@ -10,7 +10,8 @@ from dmef_bench.building.recipe import Recipe
 from dmef_bench.datasets import load_scenes
 from dmef_bench.demo.clips import write_clips
 from dmef_bench.errors import UnavailableError
-from dmef_bench.harness.bench import Plan, bench
+from dmef_bench.harness.bench import bench
+from dmef_bench.harness.plan import Plan
 from dmef_bench.imagefile import read_image, write_image
 from dmef_bench.leaderboard import make_board
 from dmef_bench.progress import Bar

@@ -2,102 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+import queue
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
 from dmef_bench.datasets import load_scenes
-from dmef_bench.datasets.dmef4k import DmefScenes
-from dmef_bench.errors import UnavailableError, UsageError
-from dmef_bench.harness.digest import method_digest
-from dmef_bench.harness.environment import describe_environment
-from dmef_bench.harness.isolation import Outcome, run_isolated
-from dmef_bench.metrics import METRICS
-from dmef_bench.metrics.lpips_backbone import find_backbone
+from dmef_bench.datasets.scene_set import SceneSet
+from dmef_bench.errors import UsageError
+from dmef_bench.harness.costs import measure_row
+from dmef_bench.harness.plan import Job, Plan, find_metrics, make_jobs, oracle_job, warm_job
+from dmef_bench.harness.resume import Task
+from dmef_bench.harness.row import fill_row
+from dmef_bench.harness.timing import LOSSY
+from dmef_bench.metrics import choose_metrics
 from dmef_bench.protocol import Fit, Protocol
-from dmef_bench.registry import parse_method, resolve
-from dmef_bench.results import (
-    FINAL,
-    SCENES_FILE,
-    UNTRAINED,
-    MethodResult,
-    SceneScore,
-    Status,
-    ordered,
-    read_scores,
-    summarise,
-    without_paths,
-)
-
-BOUNDS = ("reference", "oracle", "tone-curve")
-"""Rows that stand on every board, asked for or not."""
-
-DEFAULT_METRICS = ("psnr", "ssim", "lpips")
+from dmef_bench.results import MethodResult, Status
 
 Progress = Callable[[int, int, str], None]
 """Called with (scenes done, scenes in all, news), both counted over all rows."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One row to be filled.
-
-    Parameters
-    ----------
-    row : str
-        Its name on the board.
-    method : str
-        What `load_method` is given.
-    target : str
-        ``module:Class`` or ``file.py:Class``.
-    options : mapping
-        Constructor arguments.
-    digest : str
-        Of its code and options.
-    """
-
-    row: str
-    method: str
-    target: str
-    options: Mapping[str, Any]
-    digest: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to measure; nothing here changes a score.
-
-    Parameters
-    ----------
-    require : tuple of str
-        Metrics without which nothing is computed.
-    lpips_weights : Path or None
-        File of the LPIPS backbone.
-    offline : bool
-        Never download.
-    save_fused : bool
-        Keep the fused pictures.
-    retry_failed : bool
-        Run scenes again that ended in ``oom``, ``timeout`` or ``error``.
-    timeout : float
-        Seconds one scene may take.
-    seed : int
-        For the generators of every method's process.
-    command : tuple of str
-        The command line, for the record.
-    """
-
-    require: tuple[str, ...] = ()
-    lpips_weights: Path | None = None
-    offline: bool = False
-    save_fused: bool = False
-    retry_failed: bool = False
-    timeout: float = 600.0
-    seed: int = 0
-    command: tuple[str, ...] = field(default_factory=tuple)
 
 
 def bench(
@@ -107,12 +34,20 @@ def bench(
     *,
     dataset: str | None = None,
     split: str = "test",
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] = (),
     fit: Fit = "downsample",
     mr: str = "auto",
+    tile: str | None = None,
+    overlap: int = 64,
+    blend: str = "cosine",
+    memory_budget: int | None = None,
     limit: int | None = None,
+    scenes: Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
     plan: Plan | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
+    stop: Event | None = None,
 ) -> tuple[MethodResult, ...]:
     """Run methods on a data set and leave records under ``out``.
 
@@ -130,15 +65,25 @@ def bench(
     dataset, split
         See `load_scenes`.
     metrics : sequence of str
-        Short names of `METRICS`.
-    fit, mr
-        See `Protocol`; until the search exists, ``mr="auto"`` means the native size.
+        Short names of `METRICS` and `METRIC_SETS`; by default the set that fits the data set.
+    fit, mr, tile, overlap, blend, memory_budget
+        See `Protocol`. Under ``mr="auto"`` a method runs at native size; where that does not fit
+        into memory, the largest size that does is searched.
     limit : int, optional
         Only the first scenes; such a run never mixes with a full one.
+    scenes : sequence of str, optional
+        Only the scenes named; likewise.
+    options : mapping, optional
+        Given to every method asked for.
     plan : Plan, optional
         How to measure.
+    executor : Executor, optional
+        Runs whole rows, for example a cluster's; ``out`` and ``root`` must be reachable there.
+        Times are then not measured: rows would disturb each other.
     progress : callable, optional
         See `Progress`.
+    stop : Event, optional
+        Set it to end after the scenes in work; what is finished is on record.
 
     Returns
     -------
@@ -152,232 +97,186 @@ def bench(
     UnavailableError
         A required metric cannot be had.
     """
-    plan = plan or Plan()
-    scenes = _scenes(root, dataset, split, limit)
+    rules: dict[str, Any] = {
+        "dataset": dataset, "split": split, "metrics": metrics, "fit": fit, "mr": mr, "tile": tile,
+        "overlap": overlap, "blend": blend, "memory_budget": memory_budget, "limit": limit,
+        "scenes": scenes, "options": options,
+    }  # fmt: skip
+    tasks = plan_tasks(root, methods, out, plan=plan or Plan(), **rules)
+    plan, jobs = tasks[0].plan, [task.job for task in tasks]
+    run = _Run(plan, executor, progress, stop or Event(), len(tasks[0].scenes))
+    results = run.fill(tasks)
+    if plan.timing and executor is None and plan.resume != "never":
+        results = run.measure(tasks, results)
+    extra = [*_warm_jobs(jobs, results), *map(oracle_job, _shrunken_sizes(results))]
+    return (*results, *run.fill([of_job(tasks[0], job) for job in extra]))
+
+
+def plan_tasks(
+    root: Path | str,
+    methods: Sequence[str],
+    out: Path | str,
+    *,
+    plan: Plan,
+    dataset: str | None,
+    split: str,
+    metrics: Sequence[str],
+    limit: int | None,
+    scenes: Sequence[str] | None,
+    options: Mapping[str, Any] | None,
+    **rules: Any,
+) -> tuple[Task, ...]:
+    """The rows that `bench` would fill, in order; everything that can be refused is refused here.
+
+    Parameters and errors are those of `bench`; nothing is written.
+    """
+    chosen = _scenes(root, dataset, split, limit, scenes)
+    measures = choose_metrics(metrics, dataset=chosen.dataset, linear=chosen.linear)
     protocol = Protocol(
-        dataset=scenes.dataset,
+        dataset=chosen.dataset,
         split=split,
-        dataset_digest=scenes.digest,
-        metrics=_conventions(metrics),
-        fit=fit,
-        mr=mr,
-        scenes=scenes.ids if limit is not None else None,
+        dataset_digest=chosen.digest,
+        metrics=tuple(metric.convention for metric in measures),
+        scenes=None if limit is None and scenes is None else chosen.ids,
+        **rules,
     )
-    if fit == "tile" or mr == "paper":
-        raise UsageError("--fit tile and --mr paper are not built yet; use full, downsample, WxH.")
-    jobs = _jobs(methods, protocol)
-    plan, unavailable = _preflight(metrics, plan)
-    base = Path(out) / f"{scenes.dataset}-{split}" / protocol.fingerprint
-    count = len(scenes)
-
-    def of_row(index: int) -> Callable[[int, str], None]:
-        def tell(done: int, news: str) -> None:
-            if progress:
-                progress(index * count + done, len(jobs) * count, f"{jobs[index].row}: {news}")
-
-        return tell
-
-    return tuple(
-        _run_row(job, scenes, protocol, base / job.row, plan, unavailable, of_row(index))
-        for index, job in enumerate(jobs)
-    )
+    jobs = make_jobs(methods, protocol, plan, options or {})
+    plan, unavailable = find_metrics([metric.name for metric in measures], plan)
+    base = Path(out) / f"{chosen.dataset}-{split}" / protocol.fingerprint
+    return tuple(Task(job, chosen, protocol, base / job.row, plan, unavailable) for job in jobs)
 
 
-def _scenes(root: Path | str, dataset: str | None, split: str, limit: int | None) -> DmefScenes:
+def of_job(task: Task, job: Job) -> Task:
+    """Another row of the same run."""
+    return replace(task, job=job, folder=task.folder.parent / job.row)
+
+
+def _scenes(
+    root: Path | str,
+    dataset: str | None,
+    split: str,
+    limit: int | None,
+    named: Sequence[str] | None,
+) -> SceneSet:
     scenes = load_scenes(root, split, dataset)
     if not len(scenes):
         raise UsageError(
             f"{root} has no scene in its {split} split; choose another with --split, or build more."
         )
+    if named is not None:
+        unknown = sorted(set(named) - set(scenes.ids))
+        if unknown or not named:
+            raise UsageError(
+                f"The {split} split has no scene {', '.join(unknown) or 'named'}; it has "
+                f"{', '.join(scenes.ids[:8])}{', ...' if len(scenes) > 8 else ''}."
+            )
+        scenes = scenes.select(named)
     if limit is not None and limit < 1:
         raise UsageError(f"limit is {limit}; give at least 1 scene.")
     return scenes if limit is None else scenes.select(scenes.ids[:limit])
 
 
-def _conventions(metrics: Sequence[str]) -> tuple[str, ...]:
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown or not metrics:
-        raise UsageError(f"No metric is called {unknown[:1]}; choose from {', '.join(METRICS)}.")
-    return tuple(METRICS[name].convention for name in METRICS if name in metrics)
+def _warm_jobs(jobs: Iterable[Job], results: Iterable[MethodResult]) -> list[Job]:
+    """A second row for each method whose caches change its pictures."""
+    return [
+        warm_job(job)
+        for job, result in zip(jobs, results, strict=True)
+        if result.timing is not None and LOSSY in result.timing["flags"]
+    ]
 
 
-def _jobs(methods: Sequence[str], protocol: Protocol) -> tuple[Job, ...]:
-    """One job a row: the bounds, then what was asked for; a bound asked for is not run twice."""
-    jobs: dict[str, Job] = {}
-    for text in dict.fromkeys((*BOUNDS, *methods)):
-        name, options = parse_method(text)
-        label = options.pop("label", None)
-        target = resolve(name)
-        row = _row_name(text, name, target, label, protocol)
-        if row in jobs:
-            raise UsageError(f"Two rows would be called {row!r}; tell them apart by label=NAME.")
-        jobs[row] = Job(row, name, target, options, method_digest(target, options))
-    return tuple(jobs.values())
-
-
-def _row_name(text: str, name: str, target: str, label: object, protocol: Protocol) -> str:
-    if text == "oracle":
-        size = protocol.mr if protocol.fit == "downsample" and protocol.mr != "auto" else "native"
-        return f"oracle@{size}"
-    plain = name if name != target else target.rpartition(":")[2]
-    row = str(label) if label is not None else text.replace(name, plain, 1)
-    # The row is also the name of its folder.
-    return re.sub(r"[^\w.@=,+-]+", "-", row).strip(".-") or "row"
-
-
-def _preflight(metrics: Sequence[str], plan: Plan) -> tuple[Plan, dict[str, str]]:
-    """The plan with the LPIPS backbone found, and the metrics that cannot be had, with reasons.
-
-    Raises if one of those is required.
-    """
-    if "lpips" not in metrics:
-        return plan, {}
-    try:
-        found = find_backbone("alex", weights=plan.lpips_weights, offline=plan.offline)
-    except UnavailableError as error:
-        # A file named by the user that cannot be read is his error, not a column without numbers.
-        if "lpips" in plan.require or plan.lpips_weights is not None:
-            raise
-        return plan, {METRICS["lpips"].convention: without_paths(str(error))}
-    return replace(plan, lpips_weights=found), {}
-
-
-def _run_row(
-    job: Job,
-    scenes: DmefScenes,
-    protocol: Protocol,
-    folder: Path,
-    plan: Plan,
-    unavailable: Mapping[str, str],
-    tell: Callable[[int, str], None],
-) -> MethodResult:
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = _valid(folder, job, scenes, protocol, plan, unavailable)
-    todo = [scene_id for scene_id in scenes.ids if scene_id not in kept]
-    if not todo and (folder / "run.json").exists():
-        done = MethodResult.load(folder)
-        if done.method.get("digest") == job.digest and done.status is not Status.INTERRUPTED:
-            tell(len(scenes), "already done")
-            return done
-    result = _blank_result(job, protocol, scenes, plan)
-    result.save(folder)
-    outcome = _fill(job, scenes, protocol, folder, plan, unavailable, todo, tell)
-    result = _summary(result, outcome, scenes, folder)
-    result.save(folder)
-    return result
-
-
-def _valid(
-    folder: Path,
-    job: Job,
-    scenes: DmefScenes,
-    protocol: Protocol,
-    plan: Plan,
-    unavailable: Mapping[str, str],
-) -> set[str]:
-    """Scenes whose record still says what a new run would."""
-    digests = {entry.scene: entry.digest for entry in scenes.entries}
-    return {
-        score.scene_id
-        for score in read_scores(folder / SCENES_FILE)
-        if score.fingerprint == protocol.fingerprint
-        and score.method_digest == job.digest
-        and digests.get(score.scene_id) == score.scene_digest
-        and (score.status is Status.OK or (score.status in FINAL and not plan.retry_failed))
-        and not _worth_another_run(score, unavailable)
+def _shrunken_sizes(results: Iterable[MethodResult]) -> list[tuple[int, int]]:
+    """Sizes that a search or the paper shrank some method to: each has a ceiling of its own."""
+    sizes = {
+        scene.fused_size
+        for result in results
+        if not result.is_bound
+        for scene in result.ok
+        if scene.mr_source in {"search", "paper"} and scene.fused_size != scene.native_size
     }
+    return sorted(size for size in sizes if size is not None)
 
 
-def _worth_another_run(score: SceneScore, unavailable: Mapping[str, str]) -> bool:
-    """Whether weights that a metric lacked then are there now."""
-    lacked = {METRICS["lpips"].convention} & set(score.unavailable)
-    return UNTRAINED not in score.flags and not lacked <= set(unavailable)
+class _Run:
+    """Rows being filled, one after the other or side by side."""
 
+    def __init__(
+        self,
+        plan: Plan,
+        executor: Executor | None,
+        progress: Progress | None,
+        stop: Event,
+        scenes: int,
+    ) -> None:
+        self._plan, self._executor, self._stop = plan, executor, stop
+        self._progress, self._scenes = progress, scenes
+        self._done: dict[str, int] = {}
+        self._rows = 0
+        self._lock = Lock()
+        self._devices: queue.Queue[str] = queue.Queue()
+        for device in plan.devices:
+            self._devices.put(device)
 
-def _fill(
-    job: Job,
-    scenes: DmefScenes,
-    protocol: Protocol,
-    folder: Path,
-    plan: Plan,
-    unavailable: Mapping[str, str],
-    todo: list[str],
-    tell: Callable[[int, str], None],
-) -> Outcome:
-    digests = {entry.scene: entry.digest for entry in scenes.entries}
-    done = len(scenes) - len(todo)
+    def fill(self, tasks: Sequence[Task]) -> tuple[MethodResult, ...]:
+        """Fill rows; the order of the results is that of the tasks."""
+        self._rows += len(tasks)
+        if self._executor is not None:
+            return self._elsewhere(self._executor, tasks)
+        workers = len(self._plan.devices) or min(self._plan.jobs, max(len(tasks), 1))
+        if workers == 1 and not self._plan.devices:
+            shards = self._plan.jobs
+            return tuple(self._fill_one(replace(task, shards=shards)) for task in tasks)
+        shards = max(self._plan.jobs // workers, 1)
+        with ThreadPoolExecutor(workers) as pool:
+            return tuple(pool.map(self._fill_one, (replace(t, shards=shards) for t in tasks)))
 
-    def on_score(_scene: str, status: Status) -> None:
-        nonlocal done
-        done += 1
-        tell(done, status.value)
+    def measure(
+        self, tasks: Sequence[Task], results: Sequence[MethodResult]
+    ) -> tuple[MethodResult, ...]:
+        """Times, memory and cost of the rows that have scores: one by one, undisturbed."""
+        measured = []
+        for task, result in zip(tasks, results, strict=True):
+            wanted = not task.job.is_bound and result.ok and result.timing is None
+            if wanted and not self._stop.is_set() and result.status is not Status.INTERRUPTED:
+                self._say(task, self._done.get(task.job.row, 0), "measuring times and memory")
+                with self._device() as environment:
+                    placed = replace(task, environment=environment)
+                    measured.append(measure_row(placed, result))
+            else:
+                measured.append(result)
+        return tuple(measured)
 
-    def blank(scene_id: str) -> SceneScore:
-        return SceneScore(
-            scene_id,
-            Status.ERROR,
-            fingerprint=protocol.fingerprint,
-            method_digest=job.digest,
-            scene_digest=digests[scene_id],
-            started=_now(),
-        )
+    def _elsewhere(self, executor: Executor, tasks: Sequence[Task]) -> tuple[MethodResult, ...]:
+        waiting = [executor.submit(fill_row, task) for task in tasks]
+        results = []
+        for task, future in zip(tasks, waiting, strict=True):
+            results.append(future.result())
+            self._say(task, self._scenes, "done")
+        return tuple(results)
 
-    tell(done, "starting")
-    task = {
-        "method": job.method,
-        "options": dict(job.options),
-        "root": str(scenes.manifest.root),
-        "dataset": scenes.dataset,
-        "split": scenes.split,
-        "scenes": todo,
-        "protocol": protocol.in_force,
-        "out": str(folder),
-        "lpips_weights": str(plan.lpips_weights) if plan.lpips_weights else None,
-        "unavailable": dict(unavailable),
-        "save_fused": plan.save_fused,
-        "seed": plan.seed,
-        "method_digest": job.digest,
-    }
-    return run_isolated(task, blank=blank, timeout=plan.timeout, on_score=on_score)
+    def _fill_one(self, task: Task) -> MethodResult:
+        with self._device() as environment:
+            return fill_row(
+                replace(task, environment=environment),
+                lambda done, news: self._say(task, done, news),
+                self._stop,
+            )
 
+    @contextmanager
+    def _device(self) -> Iterator[dict[str, str]]:
+        """The environment of a process that sees one GPU only, where several are given."""
+        if not self._plan.devices:
+            yield {}
+            return
+        device = self._devices.get()
+        try:
+            yield {"CUDA_VISIBLE_DEVICES": device.removeprefix("cuda:")}
+        finally:
+            self._devices.put(device)
 
-def _blank_result(job: Job, protocol: Protocol, scenes: DmefScenes, plan: Plan) -> MethodResult:
-    """What is on record while the method runs: nothing yet, hence ``interrupted``."""
-    return MethodResult(
-        row=job.row,
-        method={
-            "name": job.method,
-            "target": Path(job.target).name,
-            "paper": "",
-            "kind": "bound" if job.method in BOUNDS else "method",
-            "options": dict(job.options),
-            "digest": job.digest,
-        },
-        protocol=protocol,
-        environment=describe_environment(),
-        status=Status.INTERRUPTED,
-        expected=len(scenes),
-        command=plan.command,
-        seed=plan.seed,
-        started=_now(),
-    )
-
-
-def _summary(
-    result: MethodResult, outcome: Outcome, scenes: DmefScenes, folder: Path
-) -> MethodResult:
-    digest = result.method["digest"]
-    scores = [score for score in read_scores(folder / SCENES_FILE) if score.method_digest == digest]
-    status = outcome.status if outcome.status is not Status.OK else summarise(scores, len(scenes))
-    return replace(
-        result,
-        method={**result.method, **outcome.method},
-        scenes=ordered(scores, scenes.ids),
-        status=status,
-        reason=without_paths(outcome.reason),
-        finished=_now(),
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _say(self, task: Task, done: int, news: str) -> None:
+        with self._lock:
+            self._done[task.job.row] = done
+            if self._progress:
+                total = self._rows * self._scenes
+                self._progress(sum(self._done.values()), total, f"{task.job.row}: {news}")

@@ -1,4 +1,4 @@
-"""The process in which one method runs: reads its task on stdin, writes scores as they come.
+"""The process in which one method runs: reads its task on stdin, tells what comes of it.
 
 Started by `dmef_bench.harness.isolation` as ``python -m dmef_bench.harness.child``. What it tells
 its parent are lines of JSON on the stdout it was born with; whatever a method prints goes to the
@@ -11,22 +11,42 @@ import json
 import logging
 import os
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+import cv2
+import numpy as np
+
 from dmef_bench.datasets import load_scenes
 from dmef_bench.errors import DmefError, UnavailableError
+from dmef_bench.harness.clock import Rules
+from dmef_bench.harness.environment import describe_device
 from dmef_bench.harness.evaluate import Options, describe_method, evaluate
+from dmef_bench.harness.fit import fuse_at
+from dmef_bench.harness.measuring import measure_method
+from dmef_bench.harness.memory import high_water_bytes
+from dmef_bench.method import CalibratedMethod, Method
 from dmef_bench.protocol import Protocol
-from dmef_bench.registry import load_method
+from dmef_bench.registry import accepts, load_method
 from dmef_bench.results import SCENES_FILE, SceneScore, append_score
+from dmef_bench.scene import ExposureStack
+
+Task = dict[str, Any]
+Tell = Callable[..., None]
 
 
 def main() -> None:
     """Run the task that stdin describes."""
     task = json.loads(sys.stdin.read())
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    run_task(task, _private_stdout())
+    pipe = _private_stdout()
+
+    def tell(event: str, **facts: Any) -> None:
+        pipe.write(json.dumps({"event": event, **facts}) + "\n")
+
+    run_task(task, tell)
 
 
 def _private_stdout() -> TextIO:
@@ -36,27 +56,62 @@ def _private_stdout() -> TextIO:
     return pipe
 
 
-def run_task(task: dict[str, Any], pipe: TextIO) -> None:
-    """Load the method, fuse the scenes named, append their scores, report each step."""
-
-    def tell(event: str, **facts: Any) -> None:
-        pipe.write(json.dumps({"event": event, **facts}) + "\n")
-
+def run_task(task: Task, tell: Tell) -> None:
+    """Load the method and do what the task's ``job`` says."""
+    _use_threads(task.get("threads"))
     try:
-        method = load_method(task["method"], **task["options"])
+        method = _loaded(task)
     except UnavailableError as error:
         tell("refused", status="unavailable", reason=str(error))
         return
     except DmefError as error:
         tell("refused", status="error", reason=str(error))
         return
-    tell("method", **describe_method(method))
+    {"evaluate": _evaluate, "measure": _measure, "probe": _probe}[task["job"]](task, method, tell)
+
+
+def _loaded(task: Task) -> Method:
+    """The method; device and dtype are handed to those that know such options."""
+    common = {key: task[key] for key in ("device", "dtype") if task.get(key) is not None}
+    known = {key: value for key, value in common.items() if accepts(task["method"], key)}
+    if budget := task.get("memory_budget"):
+        _limit_device(common.get("device"), budget)
+    return load_method(task["method"], **{**known, **task["options"]})
+
+
+def _limit_device(device: str | None, budget: int) -> None:
+    """Let a large GPU behave like a small one in capacity; its speed stays its own."""
+    if device is not None and not device.startswith("cuda"):
+        return
+    try:
+        import torch
+    except ImportError:
+        return
+    if torch.cuda.is_available():
+        index = torch.device(device or "cuda").index or 0
+        total = torch.cuda.get_device_properties(index).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(budget / total, 1.0), index)
+
+
+def _use_threads(count: int | None) -> None:
+    if count is None:
+        return
+    cv2.setNumThreads(count)
+    # torch reads the variable when it is imported, which is not yet.
+    os.environ["OMP_NUM_THREADS"] = str(count)
+
+
+def _evaluate(task: Task, method: Method, tell: Tell) -> None:
     scenes = load_scenes(task["root"], task["split"], task["dataset"]).select(task["scenes"])
+    calibrated = _calibrate(task, method)
+    device = {} if task.get("bound") else describe_device(method)
+    tell("method", facts={**describe_method(method), **calibrated}, environment=device)
     out = Path(task["out"])
 
     def record(score: SceneScore) -> None:
         append_score(out / SCENES_FILE, score)
-        tell("score", scene=score.scene_id, status=score.status)
+        size = score.native_size
+        tell("score", scene=score.scene_id, status=score.status, native_size=size)
 
     evaluate(
         method,
@@ -69,15 +124,91 @@ def run_task(task: dict[str, Any], pipe: TextIO) -> None:
     tell("done")
 
 
-def _options(task: dict[str, Any], out: Path) -> Options:
+def _calibrate(task: Task, method: Method) -> dict[str, Any]:
+    """Show training scenes to a method that wants them; never those that it is tested on."""
+    if not isinstance(method, CalibratedMethod) or task["split"] != "test":
+        return {}
+    scenes = load_scenes(task["root"], "train", task["dataset"])
+    seen: list[str] = []
+
+    def stacks() -> Iterator[ExposureStack]:
+        for scene_id in scenes.ids[: task.get("calibration_scenes", 1)]:
+            (scene,) = scenes.select([scene_id])
+            seen.append(scene_id)
+            yield scene.stack
+
+    method.calibrate(stacks())
+    return {"calibrated_on": seen}
+
+
+def _measure(task: Task, method: Method, tell: Tell) -> None:
+    """Time the method on scenes that it has been seen to hold."""
+    scenes = load_scenes(task["root"], task["split"], task["dataset"]).select(task["scenes"])
+    _calibrate(task, method)
+    found = measure_method(
+        method,
+        scenes,
+        Protocol.from_record(task["protocol"]),
+        found=_pair(task.get("found_size")),
+        rules=Rules(**task["rules"]),
+    )
+    tell("measured", **found)
+
+
+def _probe(task: Task, method: Method, tell: Tell) -> None:
+    """Fuse noise twice in a row at one size."""
+    height, width = task["size"]
+    noise = np.random.default_rng(0).integers(
+        0, 256, (task["exposures"], height, width, 3), dtype=np.uint8
+    )
+    stack = ExposureStack(tuple(np.sort(noise, axis=0)), _evs(task["exposures"]))
+    begin = time.perf_counter()
+
+    def seconds() -> float:
+        return time.perf_counter() - begin
+
+    try:
+        for _ in range(2):
+            fuse_at(method, stack, fit="full", size=(height, width))
+    except MemoryError as error:
+        tell("failed", outcome="oom", seconds=seconds(), message=str(error))
+    except Exception as error:
+        kind = type(error).__name__
+        outcome = "oom" if kind == "OutOfMemoryError" else "error"
+        tell("failed", outcome=outcome, seconds=seconds(), message=f"{kind}: {error}")
+    else:
+        tell("passed", seconds=seconds(), peak_bytes=_peak_bytes(method))
+
+
+def _peak_bytes(method: Method) -> int:
+    torch = sys.modules.get("torch")
+    if torch is not None and str(getattr(method, "device", "cpu")).startswith("cuda"):
+        return int(torch.cuda.max_memory_reserved())
+    return high_water_bytes()
+
+
+def _evs(count: int) -> tuple[float, ...]:
+    """Two stops apart, around the default reference."""
+    return tuple(2.0 * index - 1.0 for index in range(count))
+
+
+def _options(task: Task, out: Path) -> Options:
     weights = task["lpips_weights"]
     return Options(
         lpips_weights=Path(weights) if weights else None,
         unavailable=task["unavailable"],
         save_fused=out / "fused" if task["save_fused"] else None,
+        found_size=_pair(task.get("found_size")),
+        size=_pair(task.get("size")),
+        warm=task.get("warm", False),
+        tile_memo=task.get("tile_memo", False),
         seed=task["seed"],
         method_digest=task["method_digest"],
     )
+
+
+def _pair(size: list[int] | None) -> tuple[int, int] | None:
+    return (size[0], size[1]) if size else None
 
 
 if __name__ == "__main__":

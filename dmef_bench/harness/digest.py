@@ -14,7 +14,7 @@ from dmef_bench.errors import MethodNotFoundError
 
 
 def method_digest(target: str, options: Mapping[str, Any]) -> str:
-    """SHA-256 over a method's target, sources, options and dmef's major.minor.
+    """SHA-256 over a method's target, sources, options, weights files and dmef's major.minor.
 
     The sources are the method's module and, followed through their imports, the modules of its own
     package. A result is reused only while this stays the same.
@@ -38,10 +38,18 @@ def method_digest(target: str, options: Mapping[str, Any]) -> str:
             # A file is known by what it says, not by where it lies.
             "target": f"{Path(module).name}:{attribute}",
             "sources": sources,
-            "options": _plain(options),
+            "options": _by_content(options),
             "dmef": ".".join(__version__.split(".")[:2]),
         }
     )
+
+
+def public_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as they may stand in a record: files by their names, not by where they lie."""
+    return {
+        key: Path(value).name if _is_file(value) or _is_folder(value) else value
+        for key, value in _plain(options).items()
+    }
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,6 +58,29 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
         key: value if isinstance(value, (str, int, float, bool, list, dict)) else str(value)
         for key, value in options.items()
     }
+
+
+def _by_content(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with files, and folders of weights, replaced by hashes of what they hold."""
+    return {key: _content(value) for key, value in _plain(options).items()}
+
+
+def _content(value: Any) -> Any:
+    if _is_file(value):
+        return {"sha256": _sha256(Path(value).read_bytes())}
+    if _is_folder(value):
+        weights = sorted(Path(value).glob("*.safetensors"))
+        return {"sha256": [_sha256(path.read_bytes()) for path in weights]}
+    return value
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) < 4096 and Path(value).is_file()
+
+
+def _is_folder(value: Any) -> bool:
+    # A bare word such as "identity" may by chance be a folder here; a path has a separator.
+    return isinstance(value, str) and "/" in value and len(value) < 4096 and Path(value).is_dir()
 
 
 def _file_source(path: str) -> dict[str, str]:

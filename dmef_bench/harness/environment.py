@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import psutil
 
-from dmef_bench import __version__
+from dmef_bench import __version__, strict_json
 
 _PACKAGES = ("numpy", "opencv-python-headless", "torch", "lpips", "scikit-image", "av")
 
@@ -34,6 +36,65 @@ def describe_environment() -> dict[str, Any]:
         "device": "cpu",
         "packages": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def describe_device(method: object) -> dict[str, Any]:
+    """Where a method computes, and the switches that change its speed, read back from it.
+
+    Parameters
+    ----------
+    method : object
+        Built already, so that what it switched on by itself is seen.
+
+    Returns
+    -------
+    dict
+        ``device``, ``device_memory_bytes``, ``dtype``, ``threads`` and, where torch is loaded,
+        its version and flags.
+    """
+    device = str(getattr(method, "device", "cpu"))
+    torch = sys.modules.get("torch")
+    facts: dict[str, Any] = {
+        "device": _processor(),
+        "device_memory_bytes": psutil.virtual_memory().total,
+        "dtype": str(getattr(method, "dtype", "float32")),
+        "threads": cv2.getNumThreads(),
+    }
+    if torch is None:
+        return facts
+    facts |= {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "tf32": {
+            "matmul": torch.backends.cuda.matmul.allow_tf32,
+            "conv": torch.backends.cudnn.allow_tf32,
+        },
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+    }
+    if device.startswith("cuda"):
+        card = torch.cuda.get_device_properties(torch.device(device))
+        facts |= {
+            "device": card.name,
+            "device_memory_bytes": card.total_memory,
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+        }
+    return facts
+
+
+def timing_group(method: object) -> str:
+    """Eight hex digits; times may stand side by side where they are equal.
+
+    Device, precision, flags, torch's major.minor, and the threads on a CPU.
+    """
+    facts = describe_device(method)
+    facts.pop("device_memory_bytes")
+    facts["torch"] = ".".join(str(facts.get("torch")).split(".")[:2])
+    if str(getattr(method, "device", "cpu")).startswith("cuda"):
+        facts.pop("threads")
+    return strict_json.digest(facts)[:8]
 
 
 def _version(package: str) -> str | None:

@@ -13,27 +13,33 @@ from typing import Any
 
 import numpy as np
 
-from dmef_bench.errors import DmefError, UnavailableError, UsageError
+from dmef_bench.errors import UnavailableError
 from dmef_bench.harness.environment import describe_environment
 from dmef_bench.harness.fit import fuse_at
-from dmef_bench.imagefile import pixels_sha256, write_image
-from dmef_bench.method import Method, traits
-from dmef_bench.metrics import METRICS
-from dmef_bench.metrics.psnr import squared_error
-from dmef_bench.protocol import Protocol, parse_size
+from dmef_bench.harness.fitting import Fitting, fit_of
+from dmef_bench.harness.scoring import (
+    Fused,
+    Scorer,
+    flags_of,
+    is_bound,
+    scored,
+    scorers_of,
+    unscored,
+    with_seams,
+)
+from dmef_bench.harness.tiles import TileMemo, Tiling
+from dmef_bench.method import CachingMethod, Method, StatefulMethod, traits
+from dmef_bench.protocol import Protocol
 from dmef_bench.results import (
-    UNTRAINED,
     MethodResult,
     SceneScore,
     Status,
     summarise,
     without_paths,
 )
-from dmef_bench.scene import Encoded, Image, Scene, check_image, to_uint8
+from dmef_bench.scene import Image, Scene, check_image, to_uint8
 
 logger = logging.getLogger(__name__)
-
-Scorer = Callable[[Any, Any], float]
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,14 @@ class Options:
         Convention id to reason, for metrics already known to be out of reach.
     save_fused : Path or None
         Folder that gets every fused picture as PNG.
+    found_size : (height, width) or None
+        What the search for the largest size found; None where nothing was searched.
+    size : (height, width) or None
+        Of a bound that is asked for at one size.
+    warm : bool
+        Fuse each stack twice without `reset` between, and time and score the second picture.
+    tile_memo : bool
+        Fuse equal tiles once.
     seed : int
         For Python's and numpy's generators, set once before the first scene.
     method_digest : str
@@ -57,6 +71,10 @@ class Options:
     lpips_weights: Path | None = None
     unavailable: Mapping[str, str] | None = None
     save_fused: Path | None = None
+    found_size: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
+    warm: bool = False
+    tile_memo: bool = False
     seed: int = 0
     method_digest: str = ""
 
@@ -91,7 +109,7 @@ def evaluate(
         With one `SceneScore` a scene, in order.
     """
     options = options or Options()
-    scorers = _scorers(protocol.metrics, options)
+    scorers = scorers_of(protocol.metrics, options.lpips_weights)
     random.seed(options.seed)
     np.random.seed(options.seed)  # noqa: NPY002 - third-party methods draw from the global one
     started = _now()
@@ -130,33 +148,11 @@ def describe_method(method: Method) -> dict[str, Any]:
     }
 
 
-def is_bound(method: Method) -> bool:
-    """Whether a method is no method but a mark to read the others by."""
-    return traits(method).sees_ground_truth or method.name == "reference"
-
-
 def _readers(scenes: Sequence[Scene]) -> Iterable[tuple[str, Callable[[], Scene]]]:
     """Scene ids before the pictures: a scene that cannot be read still has a name."""
     ids = getattr(scenes, "ids", None) or [scene.scene_id for scene in scenes]
     for index, scene_id in enumerate(ids):
         yield scene_id, lambda index=index: scenes[index]  # type: ignore[misc]
-
-
-def _scorers(metrics: Iterable[str], options: Options) -> dict[str, Scorer]:
-    by_convention = {metric.convention: metric for metric in METRICS.values()}
-    unknown = [name for name in metrics if name not in by_convention]
-    if unknown:
-        raise UsageError(
-            f"No metric has the convention {unknown[0]!r}; known: {', '.join(by_convention)}."
-        )
-
-    def scorer(convention: str) -> Scorer:
-        score = by_convention[convention].score
-        if not convention.startswith("lpips/"):
-            return score
-        return lambda fused, truth: score(fused, truth, weights=options.lpips_weights)
-
-    return {name: scorer(name) for name in metrics}
 
 
 def _score_safely(
@@ -179,19 +175,36 @@ def _score_safely(
     try:
         begin = time.perf_counter()
         scene = read()
-        seconds: dict[str, float | None] = {"io_read": time.perf_counter() - begin}
-        size = fused_size(protocol, scene.stack.size)
+        reading = time.perf_counter() - begin
+        fitting = _fitting(method, protocol, scene.stack.size, options)
         blank = replace(
-            blank, scene_digest=scene.digest, native_size=scene.stack.size, fused_size=size
+            blank,
+            scene_digest=scene.digest,
+            native_size=scene.stack.size,
+            fused_size=scene.stack.size if fitting.tile else fitting.size,
+            tile=fitting.tile,
+            mr_source=fitting.source,
         )
         stage = "fuse"
-        begin = time.perf_counter()
-        fused = to_uint8(_fuse(method, scene, protocol, size))
-        seconds["e2e"] = time.perf_counter() - begin
+        fused = _fused(method, scene, fitting, options)
+        blank = replace(
+            blank,
+            cache=fused.cache,
+            seconds={"io_read": reading, "e2e": fused.seconds},
+            flags=flags_of(method, scene, fused.codes, fitting),
+        )
         stage = "score"
         if traits(method).untrained:
-            return _unscored(blank, fused, seconds, scorers)
-        return _scored(blank, scene, fused, seconds, scorers, options)
+            return unscored(blank, fused, scorers)
+        score = scored(
+            blank,
+            scene,
+            fused,
+            scorers,
+            unavailable=options.unavailable or {},
+            save=options.save_fused,
+        )
+        return with_seams(score, method, scene, fused.codes, fitting)
     except MemoryError as error:
         return _failed(blank, Status.OOM, error, stage)
     except UnavailableError as error:
@@ -202,78 +215,51 @@ def _score_safely(
         return _failed(blank, Status.OOM if out_of_memory else Status.ERROR, error, stage)
 
 
-def fused_size(protocol: Protocol, native: tuple[int, int]) -> tuple[int, int]:
-    """The size a method computes at: the native one, or the protocol's under ``downsample``."""
-    if protocol.fit == "full" or protocol.mr == "auto":
-        return native
-    if protocol.mr == "paper":
-        raise UsageError("--mr paper is not built yet; use auto or WIDTHxHEIGHT.")
-    return parse_size(protocol.mr)
+def _fitting(
+    method: Method, protocol: Protocol, native: tuple[int, int], options: Options
+) -> Fitting:
+    if options.size is not None:
+        return Fitting(protocol.fit, options.size, "given")
+    return fit_of(traits(method), protocol, native, found=options.found_size)
 
 
-def _fuse(method: Method, scene: Scene, protocol: Protocol, size: tuple[int, int]) -> Image:
+def _fused(method: Method, scene: Scene, fitting: Fitting, options: Options) -> Fused:
+    memo = TileMemo() if options.tile_memo and fitting.tile else None
+    if isinstance(method, StatefulMethod):
+        method.reset()
+    if options.warm:
+        _fuse(method, scene, fitting, memo)
+    begin = time.perf_counter()
+    picture = _fuse(method, scene, fitting, memo)
+    codes = to_uint8(picture)
+    seconds = time.perf_counter() - begin
+    truth = scene.ground_truth
+    kept = picture if truth is not None and truth.dtype == np.float32 else codes
+    if memo is not None:
+        counted: dict[str, float] = {"hits": memo.hits, "misses": memo.misses, "bytes": memo.bytes}
+        return Fused(codes, kept, seconds, counted)
+    counters = dict(method.cache_counters()) if isinstance(method, CachingMethod) else None
+    return Fused(codes, kept, seconds, counters)
+
+
+def _fuse(method: Method, scene: Scene, fitting: Fitting, memo: TileMemo | None) -> Image:
     if not traits(method).sees_ground_truth:
-        return fuse_at(method, scene.stack, fit=protocol.fit, size=size)
+        tiling = fitting.tiling or Tiling(fitting.size, 0)
+        return fuse_at(
+            method,
+            scene.stack,
+            fit=fitting.fit,
+            size=fitting.size,
+            overlap=tiling.overlap,
+            blend=tiling.blend,
+            memo=memo,
+        )
     if scene.ground_truth is None:
         raise UnavailableError("The scene has no ground truth, so this bound has no value.")
+    # Tiles lose no resolution, so their ceiling is the truth itself.
+    size = scene.stack.size if fitting.tile else fitting.size
     fused = method.fuse(scene.stack, ground_truth=scene.ground_truth, size=size)  # type: ignore[call-arg]
     return check_image(fused, name=f"the picture of {method.name}", size=scene.stack.size)
-
-
-def _scored(
-    blank: SceneScore,
-    scene: Scene,
-    fused: Encoded,
-    seconds: dict[str, float | None],
-    scorers: Mapping[str, Scorer],
-    options: Options,
-) -> SceneScore:
-    if scene.ground_truth is None:
-        raise UnavailableError("The scene has no ground truth, so nothing can be scored.")
-    unavailable = dict(options.unavailable or {})
-    scores: dict[str, float | None] = {}
-    begin = time.perf_counter()
-    truth = to_uint8(scene.ground_truth)
-    for name, scorer in scorers.items():
-        try:
-            scores[name] = None if name in unavailable else scorer(fused, truth)
-        except DmefError as error:  # too small for the window, weights out of reach
-            unavailable[name] = without_paths(str(error))
-            scores[name] = None
-    sse, samples = squared_error(fused, truth)
-    seconds["metrics"] = time.perf_counter() - begin
-    if options.save_fused:
-        options.save_fused.mkdir(parents=True, exist_ok=True)
-        write_image(options.save_fused / f"{scene.scene_id}.png", fused)
-    return replace(
-        blank,
-        status=Status.OK,
-        scores=scores,
-        unavailable={name: unavailable[name] for name in scores if name in unavailable},
-        seconds=seconds,
-        sse=sse,
-        samples=samples,
-        fused_sha256=pixels_sha256(fused),
-    )
-
-
-def _unscored(
-    blank: SceneScore,
-    fused: Encoded,
-    seconds: Mapping[str, float | None],
-    scorers: Mapping[str, Scorer],
-) -> SceneScore:
-    """The record of a method with random weights: time and picture, and no figure of quality."""
-    reason = "random weights: time and cost alone, no figures of quality"
-    return replace(
-        blank,
-        status=Status.OK,
-        scores=dict.fromkeys(scorers),
-        unavailable=dict.fromkeys(scorers, reason),
-        seconds=seconds,
-        fused_sha256=pixels_sha256(fused),
-        flags=(UNTRAINED,),
-    )
 
 
 def _failed(blank: SceneScore, status: Status, error: BaseException, stage: str) -> SceneScore:

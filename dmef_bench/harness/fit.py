@@ -66,14 +66,17 @@ def fuse_at(
     if fit == "tile" and any(side < whole for side, whole in zip(size, native, strict=True)):
         return fuse_tiles(method, stack, Tiling(size, overlap, blend), memo)
     shrink = fit == "downsample" and tuple(size) != native
-    given = _resized(stack, size) if shrink else stack
+    given = at_size(stack, size) if shrink else stack
     fused = method.fuse(given)
     check_image(fused, name=f"the picture fused by {method.name}", size=given.size)
     # Bilinear weights sum to one only up to rounding, so the last bit may leave [0, 1].
     return np.clip(resize_bilinear(fused, native), 0, 1) if shrink else fused
 
 
-def _resized(stack: ExposureStack, size: tuple[int, int]) -> ExposureStack:
+def at_size(stack: ExposureStack, size: tuple[int, int]) -> ExposureStack:
+    """The stack with every exposure resized (`resize_bilinear`); itself where it has that size."""
+    if tuple(size) == stack.size:
+        return stack
     images = [resize_bilinear(image, size) for image in stack.images]
     return ExposureStack.from_images(images, stack.evs, stack.reference)
 

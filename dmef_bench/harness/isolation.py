@@ -1,184 +1,192 @@
-"""Run one method in a process of its own, so that its death costs one scene and not the board."""
+"""Run work in a process of its own: follow what it says, end it at its limits, tell how it died."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from dmef_bench.results import SCENES_FILE, SceneScore, Status, append_score
+import psutil
 
-RESTARTS = 3
+from dmef_bench.results import Status
+from dmef_bench.units import bytes_text
 
+_WATCH_S = 0.05
 
-@dataclass
-class Outcome:
-    """What became of a method's process.
-
-    Parameters
-    ----------
-    method : dict
-        What the method said of itself; empty if it never came up.
-    status : Status
-        ``ok`` where the method came up, however its scenes went.
-    reason : str
-        Why it did not come up.
-    """
-
-    method: dict[str, Any] = field(default_factory=dict)
-    status: Status = Status.OK
-    reason: str = ""
+Hear = Callable[[Mapping[str, Any]], bool]
+"""Gets each event of the child; returns True when the child's work is done."""
 
 
-def run_isolated(
-    task: dict[str, Any],
-    *,
-    blank: Callable[[str], SceneScore],
-    timeout: float = 600.0,
-    on_score: Callable[[str, Status], None] | None = None,
-) -> Outcome:
-    """Run ``task`` (see `dmef_bench.harness.child`) until every scene has a record.
+@dataclass(frozen=True)
+class Limits:
+    """What a child may take.
 
     Parameters
     ----------
-    task : dict
-        What the child needs; its ``scenes`` are those still to be done.
-    blank : callable
-        Scene id to a score without result, for scenes that the child died in.
-    timeout : float
-        Seconds one scene may take, loading of the method included.
-    on_score : callable, optional
-        Called with (scene id, status) after each scene.
-
-    Notes
-    -----
-    A scene in progress when the child dies is recorded as ``error`` (``timeout`` where it was
-    ended for its slowness, ``oom`` where the system killed it), and a new child goes on with the
-    rest, at most three times.
+    silence_s : float
+        Seconds between two events, loading of the method included.
+    memory_bytes : int or None
+        Resident size of the child and its children.
     """
-    outcome = Outcome()
-    out = Path(task["out"])
-    remaining = list(task["scenes"])
 
-    def settle(score: SceneScore) -> None:
-        append_score(out / SCENES_FILE, score)
-        remaining.remove(score.scene_id)
-        if on_score:
-            on_score(score.scene_id, score.status)
-
-    for _ in range(1 + RESTARTS):
-        death = _one_child({**task, "scenes": remaining}, timeout, outcome, remaining, on_score)
-        if death is None or outcome.status is not Status.OK:
-            return outcome
-        if not outcome.method and death.scene is None:
-            outcome.status, outcome.reason = Status.ERROR, f"{death.message} while loading"
-            return outcome
-        settle(death.score(blank(death.scene or remaining[0])))
-        if not remaining:
-            return outcome
-    for scene in tuple(remaining):
-        settle(
-            Death(scene, Status.ERROR, "not tried: its process died again and again").score(
-                blank(scene)
-            )
-        )
-    return outcome
+    silence_s: float = 600.0
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
 class Death:
-    """How a child ended before its work was done."""
+    """How a child ended before its work was done.
 
-    scene: str | None
+    Parameters
+    ----------
+    status : Status
+        ``timeout``, ``oom`` or ``error``.
+    message : str
+        For a record.
+    kind : str
+        Of an ``oom``: ``budget`` where our limit ended it, ``system`` where the system did.
+    """
+
     status: Status
     message: str
+    kind: str = ""
 
-    def score(self, blank: SceneScore) -> SceneScore:
-        """The record of the scene it died in."""
-        error = {
-            "kind": self.status.value,
-            "type": "ProcessDied",
-            "message": self.message,
-            "where": "process",
-        }
-        return replace(blank, status=self.status, error=error)
+    def error(self) -> dict[str, str]:
+        """The death as the ``error`` of a record."""
+        facts = {"kind": self.status.value, "type": "ProcessDied", "message": self.message}
+        return {**facts, "where": "process", **({"oom_kind": self.kind} if self.kind else {})}
 
 
-def _one_child(
-    task: dict[str, Any],
-    timeout: float,
-    outcome: Outcome,
-    remaining: list[str],
-    on_score: Callable[[str, Status], None] | None,
+def converse(
+    task: Mapping[str, Any],
+    *,
+    limits: Limits,
+    hear: Hear,
+    log: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Death | None:
-    """Start a child, follow its lines until it ends; None if it did all it was asked."""
-    with (Path(task["out"]) / "log.txt").open("ab") as log:
+    """Start a child on ``task`` and hear it out.
+
+    Parameters
+    ----------
+    task : mapping
+        See `dmef_bench.harness.child`; of JSON's types.
+    limits : Limits
+        Where the child is ended.
+    hear : callable
+        See `Hear`.
+    log : Path, optional
+        File that the child's stderr is appended to.
+    environment : mapping, optional
+        Further environment variables of the child.
+
+    Returns
+    -------
+    Death or None
+        None if ``hear`` said that the work is done.
+
+    Notes
+    -----
+    However this ends, also by an exception or Ctrl-C, the child and all processes it started are
+    gone afterwards: no method goes on working behind the back of a harness that has ended.
+    """
+    with _opened(log) as stderr:
         child = subprocess.Popen(
             [sys.executable, "-m", "dmef_bench.harness.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=stderr,
+            env={**os.environ, **(environment or {})},
+            # A group of its own: it can be ended with its children, and Ctrl-C is ours to handle.
+            start_new_session=True,
         )
+    watcher = _MemoryWatch(child, limits.memory_bytes)
     try:
-        return _follow(child, task, timeout, outcome, remaining, on_score)
+        return _follow(child, task, limits, hear, watcher)
     finally:
-        # Also on Ctrl-C: no method goes on working behind the back of a harness that has ended.
-        child.kill()
-        child.wait()
+        watcher.stop()
+        _end(child)
 
 
 def _follow(
     child: subprocess.Popen[bytes],
-    task: dict[str, Any],
-    timeout: float,
-    outcome: Outcome,
-    remaining: list[str],
-    on_score: Callable[[str, Status], None] | None,
+    task: Mapping[str, Any],
+    limits: Limits,
+    hear: Hear,
+    watcher: _MemoryWatch,
 ) -> Death | None:
     lines = _lines(child)
     _send(child, task)
-    current: str | None = None
     while True:
         try:
-            line = lines.get(timeout=timeout)
+            line = lines.get(timeout=limits.silence_s)
         except queue.Empty:
-            return Death(current, Status.TIMEOUT, f"took longer than {timeout:g} s")
+            return Death(Status.TIMEOUT, f"took longer than {limits.silence_s:g} s")
         if line is None:
-            return _explain(child, current)
-        event = json.loads(line)
-        match event.pop("event"):
-            case "method":
-                outcome.method = event
-            case "refused":
-                outcome.status, outcome.reason = Status(event["status"]), event["reason"]
-                return None
-            case "begin":
-                current = event["scene"]
-            case "score":
-                current = None
-                remaining.remove(event["scene"])
-                if on_score:
-                    on_score(event["scene"], Status(event["status"]))
-            case "done":
-                return None
+            return watcher.verdict or _explain(child)
+        if hear(json.loads(line)):
+            return None
 
 
-def _send(child: subprocess.Popen[bytes], task: dict[str, Any]) -> None:
-    if child.stdin is None:  # never with stdin=PIPE
+class _MemoryWatch:
+    """Ends a child whose resident size passes a limit."""
+
+    def __init__(self, child: subprocess.Popen[bytes], limit: int | None) -> None:
+        self.verdict: Death | None = None
+        self._done = threading.Event()
+        if limit is not None:
+            threading.Thread(target=self._watch, args=(child, limit), daemon=True).start()
+
+    def _watch(self, child: subprocess.Popen[bytes], limit: int) -> None:
+        while not self._done.wait(_WATCH_S):
+            taken = _resident(child.pid)
+            if taken > limit:
+                message = f"took {bytes_text(taken)} of memory, {bytes_text(limit)} are allowed"
+                self.verdict = Death(Status.OOM, message, "budget")
+                _end(child)
+                return
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._done.set()
+
+
+def _resident(pid: int) -> int:
+    """Resident bytes of a process and of all it started."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += one.memory_info().rss
+    return total
+
+
+@contextlib.contextmanager
+def _opened(log: Path | None) -> Iterator[BinaryIO | int]:
+    if log is None:
+        yield subprocess.DEVNULL
         return
-    try:
-        child.stdin.write(json.dumps(task).encode())
-        child.stdin.close()
-    except BrokenPipeError:
-        # It died before it could read; its end of stdout tells the rest.
-        return
+    with log.open("ab") as file:
+        yield file
+
+
+def _send(child: subprocess.Popen[bytes], task: Mapping[str, Any]) -> None:
+    # A child that dies before it could read says why by the end of its stdout.
+    with contextlib.suppress(BrokenPipeError):
+        if child.stdin is not None:  # never None with stdin=PIPE
+            child.stdin.write(json.dumps(task).encode())
+            child.stdin.close()
 
 
 def _lines(child: subprocess.Popen[bytes]) -> queue.Queue[bytes | None]:
@@ -194,10 +202,24 @@ def _lines(child: subprocess.Popen[bytes]) -> queue.Queue[bytes | None]:
     return lines
 
 
-def _explain(child: subprocess.Popen[bytes], scene: str | None) -> Death:
-    code = child.wait()
+def _end(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
+    child.wait()
+
+
+def _explain(child: subprocess.Popen[bytes]) -> Death:
+    # What the child started may hold its stdout open no longer, yet it may not have been reaped.
+    deadline = time.monotonic() + 5
+    while child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    code = child.poll()
+    if code is None:
+        return Death(Status.ERROR, "closed its pipe and went on; it was ended")
     if code == -signal.SIGKILL:
-        return Death(scene, Status.OOM, "killed by the system (SIGKILL), most likely out of memory")
+        message = "killed by the system (SIGKILL), most likely out of memory"
+        return Death(Status.OOM, message, "system")
     if code < 0:
-        return Death(scene, Status.ERROR, f"died of {signal.Signals(-code).name}; see log.txt")
-    return Death(scene, Status.ERROR, f"its process ended with exit code {code}; see log.txt")
+        return Death(Status.ERROR, f"died of {signal.Signals(-code).name}; see log.txt")
+    return Death(Status.ERROR, f"its process ended with exit code {code}; see log.txt")

@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from dmef_bench.errors import UsageError
 from dmef_bench.method import Method, traits
+from dmef_bench.protocol import BLENDS
 from dmef_bench.scene import Encoded, ExposureStack, Image, check_image, size_text
 
 Ramp = npt.NDArray[np.float32]
-
-BLENDS = ("cosine", "linear", "none")
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,14 @@ from dmef_bench import load_scenes
 from dmef_bench.cli import main
 from dmef_bench.errors import MethodNotFoundError, UnavailableError, UsageError
 from dmef_bench.exposure.audit import tone_curve_bound
-from dmef_bench.harness.bench import Plan, bench
+from dmef_bench.harness.bench import bench
+from dmef_bench.harness.plan import Plan
 from dmef_bench.harness.fit import oracle_bound
 from dmef_bench.leaderboard import leaderboard_frame
 from dmef_bench.metrics import psnr, ssim
 from dmef_bench.results import RUN_FILE, SCENES_FILE, MethodResult, Status
 
-QUICK = {"split": "all", "metrics": ("psnr", "ssim")}
+QUICK = {"split": "all", "metrics": ("psnr", "ssim"), "plan": Plan(timing=False)}
 
 ZOO = '''
 """Methods that misbehave, each in its own way."""
@@ -220,7 +221,13 @@ def test_a_dying_process_costs_the_scene_it_died_in(built, zoo, tmp_path, monkey
 
 
 def test_a_hanging_method_is_ended(built, zoo, tmp_path) -> None:
-    results = bench(built, [f"{zoo}:Sleeps"], tmp_path, **QUICK, limit=1, plan=Plan(timeout=3.0))
+    results = bench(
+        built,
+        [f"{zoo}:Sleeps"],
+        tmp_path,
+        **{**QUICK, "plan": Plan(timing=False, timeout=3.0)},
+        limit=1,
+    )
     result = rows(results)["Sleeps"]
     assert result.status is Status.TIMEOUT
     assert "3 s" in result.scenes[0].error["message"]
@@ -264,14 +271,15 @@ def test_failures_are_results_until_asked_to_retry(built, zoo, tmp_path) -> None
     before = records(tmp_path)
     bench(*arguments, **QUICK, limit=1)
     assert records(tmp_path) == before
-    bench(*arguments, **QUICK, limit=1, plan=Plan(retry_failed=True))
+    again = Plan(timing=False, retry_failed=True)
+    bench(*arguments, **{**QUICK, "plan": again}, limit=1)
     assert records(tmp_path) != before
 
 
 def test_a_killed_run_loses_one_scene_at_most(built, zoo, tmp_path) -> None:
     command = [
         sys.executable, "-m", "dmef_bench.cli", "bench", str(built), "--method", f"{zoo}:Slow",
-        "--metrics", "psnr,ssim", "--split", "all", "-o", str(tmp_path / "killed"),
+        "--metrics", "psnr,ssim", "--split", "all", "--no-timing", "-o", str(tmp_path / "killed"),
     ]  # fmt: skip
     child = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
@@ -325,7 +333,9 @@ def test_two_rows_of_one_name_are_refused(built, zoo, tmp_path) -> None:
         ({"methods": ["gcd"]}, MethodNotFoundError, "did you mean gdc"),
         ({"metrics": ("psrn",)}, UsageError, "psnr, ssim, lpips"),
         ({"mr": "big"}, UsageError, "WIDTHxHEIGHT"),
-        ({"fit": "tile"}, UsageError, "not built yet"),
+        ({"fit": "tile", "mr": "64x64"}, UsageError, "smaller overlap"),
+        ({"fit": "tile", "blend": "hanning"}, UsageError, "cosine, linear, none"),
+        ({"scenes": ("nowhere",)}, UsageError, "no scene nowhere"),
         ({"limit": 0}, UsageError, "at least 1"),
         ({"methods": ["gone.py:X"]}, MethodNotFoundError, r"gone\.py"),
         ({"methods": ["no.such.module:X"]}, MethodNotFoundError, "no module"),
@@ -373,6 +383,7 @@ def test_lpips_stands_on_the_board_where_its_weights_are(built, tmp_path, shared
 
 def test_the_command_prints_the_board_and_ends_by_its_rules(built, zoo, tmp_path) -> None:
     words = ["bench", str(built), "--split", "all", "--limit", "1", "--metrics", "psnr"]
+    words.append("--no-timing")
     good = CliRunner().invoke(main, [*words, "-m", f"{zoo}:Good", "-o", str(tmp_path / "runs")])
     assert good.exit_code == 0
     assert "| Good" in good.output
