@@ -18,6 +18,10 @@ CANONICAL = ("low", "medium", "high", "gt")
 _HEX = frozenset("0123456789abcdef")
 
 
+DATASET_FILE = "dataset.json"
+"""What makes a folder a data set of ours."""
+
+
 @dataclass(frozen=True)
 class FileEntry:
     """One picture file of a scene.
@@ -225,7 +229,7 @@ class Manifest:
         ManifestError
             Files missing, damaged, or with a path that leaves ``root``; the message names the line.
         """
-        dataset = cls._load_dataset(root / "dataset.json")
+        dataset = cls._load_dataset(root / DATASET_FILE)
         lines = _read_text(root / "manifest.jsonl").splitlines()
         scenes = tuple(
             SceneEntry.from_line(line, where=f"manifest.jsonl line {number}")

@@ -219,10 +219,64 @@ class ExposureStack:
         first = self.images[0] if self.encoded is None else self.encoded[0]
         return first.shape[0], first.shape[1]
 
+    def three(self) -> ExposureStack:
+        """The darkest exposure, the one nearest the middle, and the brightest (`arrange`).
+
+        By EVs, or where nobody states them by the logarithm of mean brightness; a stack of three
+        is returned as it is.
+        """
+        pictures = self.images if self.encoded is None else self.encoded
+        if len(pictures) <= 3:
+            return self
+        light = self.evs or [float(np.log2(picture.mean() + 1e-6)) for picture in pictures]
+        chosen, reference = arrange(light, takes=3)
+        evs = None if self.evs is None else tuple(self.evs[index] for index in chosen)
+        if self.encoded is None:
+            return ExposureStack.from_images([self.images[i] for i in chosen], evs, reference)
+        return ExposureStack(tuple(self.encoded[i] for i in chosen), evs, reference)
+
     @property
     def exposure_ratios(self) -> tuple[float, ...] | None:
         """k = 2**EV of each exposure, None where EVs are unknown."""
         return None if self.evs is None else tuple(2.0**ev for ev in self.evs)
+
+
+def arrange(light: Sequence[float], takes: int | None = None) -> tuple[tuple[int, ...], int]:
+    """Order exposures by their light, and find the reference.
+
+    The reference lies nearest the middle between the darkest and the brightest, neither of which
+    it is; the darker one of two that are equally near, which clips less. Of two exposures it is
+    the brighter one, whose highlights the other holds. A method that takes three gets the darkest,
+    the reference and the brightest.
+
+    Parameters
+    ----------
+    light : sequence of float
+        In stops; its order is that of the files.
+    takes : int or None
+        3, or None for all.
+
+    Returns
+    -------
+    order : tuple of int
+        Indices into ``light``, darkest first.
+    reference : int
+        Index into ``order``.
+
+    Examples
+    --------
+    >>> arrange([2.0, -3.0, 0.0, -1.0])
+    ((1, 3, 2, 0), 1)
+    >>> arrange([2.0, -3.0, 0.0, -1.0], takes=3)
+    ((1, 3, 0), 1)
+    """
+    order = sorted(range(len(light)), key=lambda index: light[index])
+    middle = (light[order[0]] + light[order[-1]]) / 2
+    inner = range(1, max(len(order) - 1, 2))
+    reference = min(inner, key=lambda place: (abs(light[order[place]] - middle), place))
+    if takes == 3:
+        return (order[0], order[reference], order[-1]), 1
+    return tuple(order), reference
 
 
 def _check_alike(

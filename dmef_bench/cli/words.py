@@ -16,7 +16,7 @@ from dmef_bench.errors import UsageError
 FOLDER = click.Path(path_type=Path)
 
 
-class _Completed(click.ParamType):
+class _Completed(click.ParamType):  # type: ignore[type-arg]
     """Text that the shell may complete from a list, fetched only when it asks."""
 
     def __init__(self, name: str, choices: Callable[[], Iterable[str]]) -> None:
@@ -35,7 +35,7 @@ class _Completed(click.ParamType):
         ]
 
 
-class _Size(click.ParamType):
+class _Size(click.ParamType):  # type: ignore[type-arg]
     """``WIDTHxHEIGHT``, kept as text."""
 
     name = "WxH"
@@ -47,7 +47,7 @@ class _Size(click.ParamType):
         return size_text(parse_size(str(value)))
 
 
-class _Memory(click.ParamType):
+class _Memory(click.ParamType):  # type: ignore[type-arg]
     """``24GiB`` to bytes."""
 
     name = "bytes"

@@ -45,6 +45,8 @@ class SceneSet(Sequence[Scene], ABC):
     """``"train"``, ``"test"`` or ``"all"``."""
     linear: bool = False
     """Whether the ground truth is linear radiance (float32); else it is display-encoded."""
+    has_truth: bool = True
+    """Whether any scene has a ground truth."""
 
     @property
     @abstractmethod

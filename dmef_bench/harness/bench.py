@@ -15,13 +15,24 @@ from dmef_bench.datasets import load_scenes
 from dmef_bench.datasets.scene_set import SceneSet
 from dmef_bench.errors import UsageError
 from dmef_bench.harness.costs import measure_row
-from dmef_bench.harness.plan import Job, Plan, find_metrics, make_jobs, oracle_job, warm_job
+from dmef_bench.harness.plan import (
+    Job,
+    Plan,
+    bounds_of,
+    find_metrics,
+    make_jobs,
+    oracle_job,
+    warm_job,
+)
 from dmef_bench.harness.resume import Task
 from dmef_bench.harness.row import fill_row
 from dmef_bench.harness.timing import LOSSY
 from dmef_bench.metrics import choose_metrics
 from dmef_bench.protocol import Fit, Protocol
 from dmef_bench.results import MethodResult, Status
+
+WITHOUT_TRUTH = ("mef-ssim", "mef-ssimd")
+"""What is measured by default where no scene has a ground truth."""
 
 Progress = Callable[[int, int, str], None]
 """Called with (scenes done, scenes in all, news), both counted over all rows."""
@@ -131,6 +142,7 @@ def plan_tasks(
     Parameters and errors are those of `bench`; nothing is written.
     """
     chosen = _scenes(root, dataset, split, limit, scenes)
+    metrics = metrics or (() if chosen.has_truth else WITHOUT_TRUTH)
     measures = choose_metrics(metrics, dataset=chosen.dataset, linear=chosen.linear)
     protocol = Protocol(
         dataset=chosen.dataset,
@@ -140,7 +152,8 @@ def plan_tasks(
         scenes=None if limit is None and scenes is None else chosen.ids,
         **rules,
     )
-    jobs = make_jobs(methods, protocol, plan, options or {})
+    bounds = bounds_of(has_truth=chosen.has_truth, linear=chosen.linear)
+    jobs = make_jobs(methods, protocol, plan, options or {}, bounds)
     plan, unavailable = find_metrics([metric.name for metric in measures], plan)
     base = Path(out) / f"{chosen.dataset}-{split}" / protocol.fingerprint
     return tuple(Task(job, chosen, protocol, base / job.row, plan, unavailable) for job in jobs)

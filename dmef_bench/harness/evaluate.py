@@ -29,6 +29,7 @@ from dmef_bench.harness.scoring import (
 )
 from dmef_bench.harness.tiles import TileMemo, Tiling
 from dmef_bench.method import CachingMethod, Method, StatefulMethod, traits
+from dmef_bench.metrics.tonemap import to_display
 from dmef_bench.protocol import Protocol
 from dmef_bench.results import (
     MethodResult,
@@ -37,7 +38,7 @@ from dmef_bench.results import (
     summarise,
     without_paths,
 )
-from dmef_bench.scene import Image, Scene, check_image, to_uint8
+from dmef_bench.scene import Image, Scene, check_image, to_float, to_uint8
 
 logger = logging.getLogger(__name__)
 
@@ -247,7 +248,7 @@ def _fuse(method: Method, scene: Scene, fitting: Fitting, memo: TileMemo | None)
         tiling = fitting.tiling or Tiling(fitting.size, 0)
         return fuse_at(
             method,
-            scene.stack,
+            scene.stack.three() if traits(method).exposures == 3 else scene.stack,
             fit=fitting.fit,
             size=fitting.size,
             overlap=tiling.overlap,
@@ -258,7 +259,10 @@ def _fuse(method: Method, scene: Scene, fitting: Fitting, memo: TileMemo | None)
         raise UnavailableError("The scene has no ground truth, so this bound has no value.")
     # Tiles lose no resolution, so their ceiling is the truth itself.
     size = scene.stack.size if fitting.tile else fitting.size
-    fused = method.fuse(scene.stack, ground_truth=scene.ground_truth, size=size)  # type: ignore[call-arg]
+    truth = scene.ground_truth
+    if truth.dtype == np.float32:
+        truth = to_display(to_float(truth))
+    fused = method.fuse(scene.stack, ground_truth=truth, size=size)  # type: ignore[call-arg]
     return check_image(fused, name=f"the picture of {method.name}", size=scene.stack.size)
 
 

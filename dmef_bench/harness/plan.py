@@ -138,8 +138,19 @@ class Plan:
             raise UsageError("Give device or devices, not both.")
 
 
+def bounds_of(*, has_truth: bool, linear: bool) -> tuple[str, ...]:
+    """The bounds that exist: no ceiling without a truth, no tone curve to linear radiance."""
+    if not has_truth:
+        return ("reference",)
+    return ("reference", "oracle") if linear else BOUNDS
+
+
 def make_jobs(
-    methods: Sequence[str], protocol: Protocol, plan: Plan, shared: Mapping[str, Any]
+    methods: Sequence[str],
+    protocol: Protocol,
+    plan: Plan,
+    shared: Mapping[str, Any],
+    bounds: Sequence[str] = BOUNDS,
 ) -> tuple[Job, ...]:
     """One job a row: the bounds, then what was asked for; a bound asked for is not run twice.
 
@@ -153,6 +164,8 @@ def make_jobs(
         Its dtype changes pictures, and so the digest.
     shared : mapping
         Options that every method asked for gets, unless it states them itself.
+    bounds : sequence of str
+        Rows that come by themselves.
 
     Raises
     ------
@@ -160,7 +173,7 @@ def make_jobs(
         Unknown names, or two rows of one name.
     """
     jobs: dict[str, Job] = {}
-    for text in dict.fromkeys((*BOUNDS, *methods)):
+    for text in dict.fromkeys((*bounds, *methods)):
         name, options = parse_method(text)
         label = options.pop("label", None)
         target = resolve(name)
