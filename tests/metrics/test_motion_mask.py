@@ -106,6 +106,20 @@ def test_types_of_pictures_make_no_difference():
     assert np.array_equal(moving_mask(as_float), moving_mask(stack))
 
 
+def test_the_mask_is_the_same_for_any_number_of_threads():
+    frames = [cat_at(windows((0, 0))[0], left) for left in (60, 180, 300)]
+    stack = stacked([cv2.resize(frame, (960, 720)) for frame in frames])
+    before, masks = cv2.getNumThreads(), []
+    try:
+        for threads in (1, 2, 5):
+            cv2.setNumThreads(threads)
+            masks.append(moving_mask(stack))
+    finally:
+        cv2.setNumThreads(before)
+    assert np.array_equal(masks[0], masks[1])
+    assert np.array_equal(masks[0], masks[2])
+
+
 def test_one_exposure_has_nothing_to_move_against():
     assert not moving_mask(ExposureStack((data.chelsea(),), None, reference=0)).any()
 
