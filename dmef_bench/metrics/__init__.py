@@ -13,7 +13,7 @@ import difflib
 from collections.abc import Sequence
 
 from dmef_bench.errors import UsageError
-from dmef_bench.metrics.linear import psnr_l, psnr_mu, ssim_mu
+from dmef_bench.metrics.linear import psnr_l, psnr_mu, ssim_l, ssim_mu
 from dmef_bench.metrics.lpips import lpips
 from dmef_bench.metrics.luma import psnr_y, ssim_y
 from dmef_bench.metrics.masked import psnr_clipped, psnr_moving
@@ -46,6 +46,7 @@ METRICS: dict[str, Metric] = {
         Metric("ssim-y", "ssim/wang04-y601-studio-valid", ssim_y),
         Metric("psnr-l", "psnr/linear", psnr_l, "dB", domain="linear"),
         Metric("psnr-mu", "psnr/mu5000", psnr_mu, "dB", domain="linear"),
+        Metric("ssim-l", "ssim/wang04-linear-valid", ssim_l, domain="linear"),
         Metric("ssim-mu", "ssim/wang04-mu5000-valid", ssim_mu, domain="linear"),
         Metric("psnr-clipped", "psnr/rgb8-clipped", psnr_clipped, "dB", needs="both"),
         Metric("psnr-moving", "psnr/rgb8-moving", psnr_moving, "dB", needs="both"),

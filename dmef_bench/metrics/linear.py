@@ -1,4 +1,4 @@
-"""Measures of linear radiance: ``psnr/linear``, ``psnr/mu5000``, ``ssim/wang04-mu5000-valid``."""
+"""Measures of linear radiance, as it is and through the mu-law: PSNR and SSIM of each."""
 
 from __future__ import annotations
 
@@ -89,6 +89,23 @@ def ssim_mu(
     """
     pair = _radiance_pair(fused, ground_truth)
     return strip_ssim(*pair, threads=threads, seen_as=lambda rows: mu_law(rows) * np.float32(255))
+
+
+def ssim_l(
+    fused: npt.NDArray[np.generic],
+    ground_truth: npt.NDArray[np.generic],
+    *,
+    threads: int | None = None,
+) -> float:
+    """Structural similarity of 255 h, not rounded: ``ssim/wang04-linear-valid``.
+
+    What the authors of HDR-Transformer and SCTNet print as SSIM-l. Parameters, result and errors
+    are those of `ssim_mu`; both sides are clipped to [0, 1] instead of passing the mu-law.
+    """
+    pair = _radiance_pair(fused, ground_truth)
+    return strip_ssim(
+        *pair, threads=threads, seen_as=lambda rows: np.clip(rows, 0, 1) * np.float32(255)
+    )
 
 
 def _psnr_of(

@@ -31,6 +31,7 @@ def test_a_convention_id_never_changes_its_measure():
         "ssim-y": "ssim/wang04-y601-studio-valid",
         "psnr-l": "psnr/linear",
         "psnr-mu": "psnr/mu5000",
+        "ssim-l": "ssim/wang04-linear-valid",
         "ssim-mu": "ssim/wang04-mu5000-valid",
         "psnr-clipped": "psnr/rgb8-clipped",
         "psnr-moving": "psnr/rgb8-moving",
