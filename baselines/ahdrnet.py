@@ -166,6 +166,7 @@ class AHDRNet(HDRNetworkMethod):
 
     name = "ahdrnet"
     paper = "Yan et al., CVPR 2019"
+    paper_size = (256, 256)
     stride = 1
 
     def __init__(

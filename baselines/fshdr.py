@@ -222,6 +222,7 @@ class FSHDR(HDRNetworkMethod):
 
     name = "fshdr"
     paper = "Prabhakar et al., CVPR 2021 (supervised network, unaligned frames)"
+    paper_size = (512, 512)
     stride = 1
     # Encoder, three bridges, two blocks of up to three pixels, output.
     halo = 11

@@ -245,6 +245,7 @@ class HDRTransformer(HDRNetworkMethod):
 
     name = "hdr-transformer"
     paper = "Liu et al., ECCV 2022"
+    paper_size = (200, 200)
     # The gate of the local context sees the whole frame.
     is_global = True
     layout = InputLayout(bgr=True, linear_first=True, epsilon=1e-8, scale_16_bit=65536.0)

@@ -218,6 +218,7 @@ class SCTNet(HDRNetworkMethod):
 
     name = "sctnet"
     paper = "Tel et al., ICCV 2023"
+    paper_size = (200, 200)
     # Channel attention runs over the whole frame.
     is_global = True
     layout = InputLayout(bgr=True, linear_first=True, epsilon=1e-8, scale_16_bit=65536.0)
