@@ -199,7 +199,7 @@ def _show(results: Any, *, as_json: bool) -> None:
         return
     from dmef_bench.leaderboard import leaderboard_frame, render
 
-    click.echo(render(leaderboard_frame(results), "md"))
+    click.echo(render(leaderboard_frame(results), "md", brief=True))
 
 
 def _exit_code(results: Any, *, interrupted: bool) -> int:

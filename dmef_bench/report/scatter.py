@@ -1,0 +1,200 @@
+"""Two plots of a board: score against score with time as area, and time against score."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from dmef_bench.errors import UsageError
+from dmef_bench.report.columns import metric_title
+
+VIDEO_S = 1 / 40
+"""The time of one frame at 40 a second, which real-time fusion would have to keep."""
+
+_STYLE: dict[str, str | float | bool] = {
+    "svg.hashsalt": "dmef",  # names of shapes in the file, drawn anew each time otherwise
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+}
+_INK, _BOUND = "#1f5fa8", "#8a8a8a"
+_FACE, _HOLLOW = "#1f5fa88c", "#ffffff00"
+_LARGEST = 600.0
+"""Area of the slowest method's circle, in square points."""
+_DOT = 60.0
+"""Area of a mark that says nothing by its size."""
+_LINE = 10.0
+"""Points from one name to the next below it."""
+_CLOCKS = {
+    "t_core_s": "t_core, seconds",
+    "t_e2e_s": "t_e2e, seconds",
+    "t_single_s": "one call a scene, seconds",
+}
+
+
+def scatter_plots(frame: pd.DataFrame) -> dict[str, bytes]:
+    """Draw the plots.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `leaderboard_frame`.
+
+    Returns
+    -------
+    dict of str to bytes
+        ``quality.svg``, ``quality.png``: SSIM against PSNR, circles by time, as Figure 1 of the
+        paper. ``speed.svg``, ``speed.png``: time, logarithmic, against PSNR, with the line of 40
+        frames a second; only where times are on record. Bounds are lines, implausible times
+        hollow. The same board gives the same bytes.
+
+    Raises
+    ------
+    UsageError
+        Fewer than two metrics, or no method with a finite score.
+    """
+    across, up = _axes(frame)
+    time = next((clock for clock in _CLOCKS if len(_shown(frame, across, clock))), "")
+    # Set out from the defaults: nobody's own settings may change a published plot.
+    with style.context(["default", _STYLE]):
+        plots = {"quality": _quality(frame, across, up, time)}
+        if time:
+            plots["speed"] = _speed(frame, across, time)
+        return {
+            f"{name}.{kind}": _bytes(figure, kind)
+            for name, figure in plots.items()
+            for kind in ("svg", "png")
+        }
+
+
+def _axes(frame: pd.DataFrame) -> tuple[str, str]:
+    metrics = list(frame.attrs["conventions"])
+    if len(metrics) < 2:
+        raise UsageError(f"A scatter plot needs two metrics; the board has {', '.join(metrics)}.")
+    across = frame.attrs["sort"]
+    up = "ssim" if "ssim" in metrics and across != "ssim" else ""
+    up = up or next(name for name in metrics if name != across)
+    if not len(_shown(frame, across, up)):
+        raise UsageError(f"No method has a finite {across} and {up}; there is nothing to plot.")
+    return across, up
+
+
+def _shown(frame: pd.DataFrame, *names: str, bounds: bool = False) -> pd.DataFrame:
+    """Ranked methods, or complete bounds, that have a finite figure in each of the columns."""
+    finite = np.isfinite(frame[list(names)].astype(float)).all(axis=1)
+    bound = frame["kind"].eq("bound") & frame["status"].eq("ok")
+    return frame[finite & (bound if bounds else frame["rank"].notna())]
+
+
+def _quality(frame: pd.DataFrame, across: str, up: str, time: str) -> Figure:
+    figure, axes = _figure()
+    shown = _shown(frame, across, up)
+    seconds = shown[time] if time else pd.Series(math.nan, index=shown.index)
+    shown = shown.assign(area=seconds.map(lambda own: _area(own, seconds.max())))
+    _circles(axes, shown[seconds.notna()], across, up)
+    # Whatever has no time has no area either.
+    timeless = shown[seconds.isna()]
+    axes.scatter(timeless[across], timeless[up], marker="+", color=_INK)
+    bounds = _shown(frame, across, up, bounds=True)
+    axes.scatter(bounds[across], bounds[up], marker="x", color=_BOUND)
+    axes.margins(0.12)
+    _name_points(axes, pd.concat([shown, bounds.assign(area=_DOT)]), across, up)
+    axes.set_xlabel(metric_title(across))
+    axes.set_ylabel(metric_title(up))
+    if time:
+        _area_legend(axes, float(seconds.max()), time)
+    return figure
+
+
+def _speed(frame: pd.DataFrame, across: str, time: str) -> Figure:
+    figure, axes = _figure()
+    shown = _shown(frame, across, time)
+    shown = shown.assign(area=_DOT)
+    _circles(axes, shown, time, across)
+    axes.set_xscale("log")
+    axes.margins(0.12)
+    decades = math.log10(shown[time].max() / min(shown[time].min(), VIDEO_S))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 3 else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.axvline(VIDEO_S, color="#b03030", linewidth=1, linestyle="--")
+    axes.annotate(
+        "40 frames/s", (VIDEO_S, 0.01), xycoords=("data", "axes fraction"), rotation=90,
+        xytext=(-9, 0), textcoords="offset points", color="#b03030", fontsize=8,
+    )  # fmt: skip
+    for row in _shown(frame, across, bounds=True).to_dict("records"):
+        axes.axhline(row[across], color=_BOUND, linewidth=1, linestyle=":")
+        axes.annotate(
+            row["method"], (1, row[across]), xycoords=("axes fraction", "data"), color=_BOUND,
+            xytext=(-2, 2), textcoords="offset points", ha="right", fontsize=8, parse_math=False,
+        )  # fmt: skip
+    _name_points(axes, shown, time, across)
+    axes.set_xlabel(_CLOCKS[time])
+    axes.set_ylabel(metric_title(across))
+    return figure
+
+
+def _figure() -> tuple[Figure, Axes]:
+    # Without pyplot: no window, no state that one plot could leave for the next.
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _area(seconds: float, slowest: float) -> float:
+    """Proportional to time; the very fast are still a dot that can be seen."""
+    return max(_DOT / 3, _LARGEST * seconds / slowest) if seconds <= slowest else _DOT
+
+
+def _circles(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
+    faces = [_HOLLOW if "implausible" in flags else _FACE for flags in rows["flags"]]
+    axes.scatter(rows[x], rows[y], s=rows["area"], c=faces, edgecolors=_INK, zorder=3)
+
+
+def _name_points(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
+    """Write names beside their points of some ``area``, from the top down, none over another's."""
+    taken: list[tuple[float, float]] = []
+    records = rows.sort_values([y, "method"], ascending=[False, True]).to_dict("records")
+    middle = axes.transAxes.transform((0.6, 0))[0]
+    for row in records:
+        across, up = axes.transData.transform((row[x], row[y])) * 72 / axes.figure.dpi
+        place = up + 4
+        # Names of points that stand close together are written one below the other.
+        while any(abs(place - line) < _LINE and abs(across - at) < 90 for at, line in taken):
+            place -= 1
+        taken.append((across, place))
+        away = 4 + math.sqrt(row["area"] / math.pi)
+        right = across * axes.figure.dpi / 72 > middle
+        axes.annotate(
+            row["method"], (row[x], row[y]), xytext=(-away if right else away, place - up),
+            textcoords="offset points", ha="right" if right else "left", fontsize=8, zorder=4,
+            color=_BOUND if row["kind"] == "bound" else "black", parse_math=False,
+        )  # fmt: skip
+
+
+def _area_legend(axes: Axes, slowest: float, time: str) -> None:
+    handles = [
+        axes.scatter([], [], s=_area(seconds, slowest), c=_FACE, edgecolors=_INK)
+        for seconds in (slowest, slowest / 3, slowest / 10)
+    ]
+    labels = [f"{slowest / part:.3g} s" for part in (1, 3, 10)]
+    axes.legend(
+        handles, labels, title=_CLOCKS[time], loc="lower right", labelspacing=1.6,
+        borderpad=1.2, frameon=False,
+    )  # fmt: skip
+
+
+def _bytes(figure: Figure, kind: str) -> bytes:
+    stream = io.BytesIO()
+    # Neither a date nor the version of the library: the same board, the same bytes.
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    figure.savefig(stream, format=kind, metadata=metadata, dpi=150)
+    return stream.getvalue()

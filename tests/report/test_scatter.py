@@ -1,0 +1,58 @@
+"""Plots: the same bytes for the same board, and hollow where a time is implausible."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from dmef_bench.errors import UsageError
+from dmef_bench.leaderboard import leaderboard_frame, load_results
+from dmef_bench.report.scatter import scatter_plots
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED = ROOT / "leaderboards" / "4k-dmef" / "a96e16da6511"
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return leaderboard_frame(load_results([PUBLISHED]), resamples=100)
+
+
+def test_two_plots_in_two_formats_repeat_to_the_last_byte(frame) -> None:
+    plots = scatter_plots(frame)
+    assert set(plots) == {"quality.svg", "quality.png", "speed.svg", "speed.png"}
+    assert scatter_plots(frame) == plots
+    for name, content in plots.items():
+        for stamp in (b"dc:date", b"Matplotlib v", b"Matplotlib version"):
+            assert stamp not in content, name
+
+
+def test_an_implausible_time_is_hollow(frame) -> None:
+    doubted = frame.copy()
+    doubted.attrs = frame.attrs
+    doubted.loc[doubted["method"] == "gdc", "flags"] = "implausible"
+    plain, hollow = (scatter_plots(f)["speed.svg"].decode() for f in (frame, doubted))
+    filled, empty = "fill: #1f5fa8", "fill: none; stroke: #1f5fa8"
+    assert hollow.count(filled) == plain.count(filled) - 1 > 0
+    assert hollow.count(empty) == plain.count(empty) + 1
+
+
+def test_without_times_only_quality_is_plotted(frame) -> None:
+    timeless = frame.assign(t_single_s=math.nan)
+    timeless.attrs = frame.attrs
+    assert set(scatter_plots(timeless)) == {"quality.svg", "quality.png"}
+
+
+def test_a_name_is_never_taken_for_mathematics(frame) -> None:
+    odd = frame.assign(method=[f"${name}_^{{" for name in frame["method"]])
+    odd.attrs = frame.attrs
+    assert len(scatter_plots(odd)) == 4
+
+
+def test_there_must_be_something_to_plot(frame) -> None:
+    nothing = frame.assign(ssim=math.nan)
+    nothing.attrs = frame.attrs
+    with pytest.raises(UsageError, match="nothing to plot"):
+        scatter_plots(nothing)
