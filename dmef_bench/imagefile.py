@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -132,11 +133,24 @@ def write_animation(path: Path, frames: Sequence[npt.NDArray[np.uint8]], *, seco
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write ``data`` so that ``path`` holds either what it held before or all of it."""
+    with replacing(path) as staging:
+        staging.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write to; it takes the name once the block ends without error.
+
+    Yields
+    ------
+    Path
+        An empty file of this call's own, gone after an error: ``path`` keeps what it held.
+    """
     staging = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with staging.open("xb") as file:
-            file.write(data)
-            file.flush()
+        staging.touch(exist_ok=False)
+        yield staging
+        with staging.open("rb") as file:
             os.fsync(file.fileno())
         staging.replace(path)
     except BaseException:

@@ -13,12 +13,13 @@ WINGS = ("baselines", "ipl")
 
 FLOORS = [
     {"dmef_bench.errors", "dmef_bench.strict_json", "dmef_bench.progress"},
-    {"dmef_bench.scene", "dmef_bench.manifest", "dmef_bench.protocol", "dmef_bench.checkpoint"},
+    {"dmef_bench.scene", "dmef_bench.manifest", "dmef_bench.protocol", "dmef_bench.checkpoint",
+     "dmef_bench.cluster", "dmef_bench.units"},
     {"dmef_bench.method", "dmef_bench.imagefile", "dmef_bench.exposure", "dmef_bench.metrics"},
-    {"dmef_bench.results"},
+    {"dmef_bench.results", "dmef_bench.photo"},
     {"dmef_bench.building", "dmef_bench.datasets", "dmef_bench.harness", "dmef_bench.registry",
-     "dmef_bench.torch_method", "dmef_bench.report"},
-    {"dmef_bench.leaderboard"},
+     "dmef_bench.torch_method", "dmef_bench.training", "dmef_bench.report"},
+    {"dmef_bench.leaderboard", "dmef_bench.doctor"},
     {"dmef_bench"},
     {"dmef_bench.demo", "baselines", "ipl"},
     {"dmef_bench.cli"},
@@ -28,9 +29,13 @@ SAME_FLOOR = {
     ("dmef_bench.exposure", "dmef_bench.metrics"),  # the audit scores copies and tone curves
     ("dmef_bench.harness", "dmef_bench.datasets"),  # the isolated child opens the scenes itself
     ("dmef_bench.harness", "dmef_bench.registry"),  # ... and builds the method by name
+    ("dmef_bench.harness", "dmef_bench.building"),  # a stream's frames come from a video
+    ("dmef_bench.training", "dmef_bench.datasets"),  # crops are cut from scenes
+    ("dmef_bench.training", "dmef_bench.registry"),  # ... and the network is built by name
+    ("dmef_bench.training", "dmef_bench.harness"),  # a record names the machine as all records do
 }
 HEAVY = {
-    "torch": {"dmef_bench.torch_method", "dmef_bench.training"},
+    "torch": {"dmef_bench.torch_method", "dmef_bench.training", "dmef_bench.harness.dry_run"},
     "lpips": set(),
     "pandas": {"dmef_bench.leaderboard", "dmef_bench.report"},
     "matplotlib": {"dmef_bench.report"},

@@ -103,6 +103,17 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_a_file_takes_its_name_only_once_it_is_whole(tmp_path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+    with imagefile.replacing(path) as staging:
+        staging.write_bytes(b"half")
+        assert path.read_bytes() == b"old"
+        staging.write_bytes(b"whole")
+    assert path.read_bytes() == b"whole"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_the_pixel_hash_is_the_documented_one() -> None:
     expected = hashlib.sha256(b"uint8:1x2x3\n" + RED.tobytes()).hexdigest()
     assert imagefile.pixels_sha256(RED) == expected

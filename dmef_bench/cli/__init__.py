@@ -11,7 +11,18 @@ import click
 from dmef_bench import __version__
 from dmef_bench.errors import DmefError
 
-COMMANDS = ("build", "verify", "bench", "leaderboard", "methods", "demo")
+COMMANDS = (
+    "build",
+    "verify",
+    "datasets",
+    "bench",
+    "leaderboard",
+    "methods",
+    "train",
+    "fuse",
+    "demo",
+    "doctor",
+)
 """In the order of the work; ``dmef_bench.cli.NAME`` holds the function NAME."""
 
 

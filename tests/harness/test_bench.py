@@ -18,8 +18,8 @@ from dmef_bench.cli import main
 from dmef_bench.errors import MethodNotFoundError, UnavailableError, UsageError
 from dmef_bench.exposure.audit import tone_curve_bound
 from dmef_bench.harness.bench import bench
-from dmef_bench.harness.plan import Plan
 from dmef_bench.harness.fit import oracle_bound
+from dmef_bench.harness.plan import Plan
 from dmef_bench.leaderboard import leaderboard_frame
 from dmef_bench.metrics import psnr, ssim
 from dmef_bench.results import RUN_FILE, SCENES_FILE, MethodResult, Status
