@@ -16,6 +16,7 @@ from dmef_bench.cli import main
 from dmef_bench.harness.bench import bench
 from dmef_bench.registry import load_method, parse_method
 from dmef_bench.results import Status
+from ipl.network import IPLConfig, IPLNetwork
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -116,3 +117,15 @@ def test_the_small_commands_run(built, tmp_path) -> None:
     assert done.exit_code == 0, done.output
     rows = {folder.name for folder in (tmp_path / "runs").glob("*/*/*")}
     assert {"b", "g", "h", "i"} <= rows
+
+
+def test_the_python_of_the_networks_page_holds() -> None:
+    (code,) = blocks("docs/the-network.md", "python")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_networks_figure_names_what_the_network_is() -> None:
+    drawn = (ROOT / "docs" / "images" / "network.svg").read_text(encoding="utf-8")
+    parameters = sum(p.numel() for p in IPLNetwork(IPLConfig()).parameters())
+    assert f"{parameters:,} parameters in all" in drawn
