@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.hdr_inputs import HDRNetworkMethod, agreed, count_layers
+from baselines.recipes import RECIPES
 
 
 class AHDRNetwork(nn.Module):
@@ -167,6 +168,7 @@ class AHDRNet(HDRNetworkMethod):
     name = "ahdrnet"
     paper = "Yan et al., CVPR 2019"
     paper_size = (256, 256)
+    recipes = RECIPES["ahdrnet"]
     stride = 1
 
     def __init__(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.hdr_inputs import HDRNetworkMethod, InputLayout
+from baselines.recipes import RECIPES
 from dmef_bench.errors import UsageError
 
 LEVELS = 3
@@ -223,6 +224,7 @@ class FSHDR(HDRNetworkMethod):
     name = "fshdr"
     paper = "Prabhakar et al., CVPR 2021 (supervised network, unaligned frames)"
     paper_size = (512, 512)
+    recipes = RECIPES["fshdr"]
     stride = 1
     # Encoder, three bridges, two blocks of up to three pixels, output.
     halo = 11

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dmef_bench.checkpoint import read_header
 from dmef_bench.errors import CheckpointError, UnavailableError, UsageError
 from dmef_bench.scene import ExposureStack, Image
 from dmef_bench.torch_method import TorchMethod
@@ -66,6 +67,7 @@ class HDRNetworkMethod(TorchMethod):
     """
 
     layout = InputLayout()
+    exposures = 3
 
     def __init__(
         self,
@@ -83,8 +85,15 @@ class HDRNetworkMethod(TorchMethod):
         self._stated_channels = in_channels
         self.in_channels = in_channels or 6
         self._upstream_scaling = upstream_scaling
+        self._trained_output: str | None = None
         super().__init__(checkpoint, **common)
-        self.output = output or (LINEAR if self.in_channels == 6 else DISPLAY)
+        stated = output or self._trained_output
+        self.output = stated or (LINEAR if self.in_channels == 6 else DISPLAY)
+
+    @property
+    def needs_evs(self) -> bool:
+        """Whether linear copies are made, which takes the exposures' EVs."""
+        return self.in_channels == 6
 
     @abstractmethod
     def first_convolution(self) -> str:
@@ -97,6 +106,29 @@ class HDRNetworkMethod(TorchMethod):
             return  # another network's weights: the list of missing keys will say so
         self.in_channels = agreed("in_channels", self._stated_channels, int(weight.shape[1]))
 
+    def state(self, checkpoint: Path) -> dict[str, Tensor]:
+        """The weights; their header says what they were trained to give."""
+        trained = read_header(checkpoint).get("output")
+        if trained not in (None, LINEAR, DISPLAY):
+            raise CheckpointError(
+                f"{checkpoint}: its header says output={trained!r}; it is {LINEAR} or {DISPLAY}."
+            )
+        self._trained_output = trained
+        return super().state(checkpoint)
+
+    def header(self) -> dict[str, str]:
+        """For the header of weights files: what the network was trained to give."""
+        return {"output": self.output}
+
+    def target(self, truth: Tensor, evs: tuple[float, ...] | None, *, linear: bool) -> Tensor:
+        """What the network should give for a ground truth, in its own domain and channel order."""
+        if self.output == LINEAR:
+            radiance = truth if linear else truth**GAMMA
+            wanted = radiance * (1.0 if evs is None else 2.0 ** evs[0])
+        else:
+            wanted = truth.clamp(0, 1) ** (1 / GAMMA) if linear else truth
+        return wanted.flip(1) if self.layout.bgr else wanted
+
     def inputs(self, stack: ExposureStack) -> tuple[Tensor, ...]:
         """The exposures as (1, in_channels, H, W), in the network's own order.
 
@@ -105,11 +137,11 @@ class HDRNetworkMethod(TorchMethod):
         UnavailableError
             Not three exposures; or six channels and no EVs to make the linear copies with.
         """
-        if len(stack.images) != 3:
+        if len(stack.images) != self.exposures:
             raise UnavailableError(
                 f"{self.name} fuses three exposures; this stack has {len(stack.images)}."
             )
-        pictures = [self._picture(stack, index) for index in range(3)]
+        pictures = [self._picture(stack, index) for index in range(self.exposures)]
         if self.in_channels == 3:
             return tuple(pictures)
         if stack.evs is None:

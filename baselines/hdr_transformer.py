@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.hdr_inputs import HDRNetworkMethod, InputLayout
+from baselines.recipes import RECIPES
 from baselines.window_attention import (
     Blocks,
     WindowBlock,
@@ -246,6 +247,7 @@ class HDRTransformer(HDRNetworkMethod):
     name = "hdr-transformer"
     paper = "Liu et al., ECCV 2022"
     paper_size = (200, 200)
+    recipes = RECIPES["hdr-transformer"]
     # The gate of the local context sees the whole frame.
     is_global = True
     layout = InputLayout(bgr=True, linear_first=True, epsilon=1e-8, scale_16_bit=65536.0)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from baselines.noise_merge import Sight, light_variance, merge, photon_noise
 from baselines.response_estimate import estimate_response
 from dmef_bench.errors import UnavailableError, UsageError
 from dmef_bench.exposure.camera_response import MODELS, CameraResponse
@@ -17,6 +19,8 @@ from dmef_bench.scene import Encoded, ExposureStack, Image
 Mask = npt.NDArray[np.bool_]
 Grey = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]
+Flow = npt.NDArray[np.float32]
+"""(H, W, 2): shifts along x and y."""
 
 ESTIMATE = "estimate"
 _HALF_CODE = 0.5 / 255
@@ -26,6 +30,8 @@ _ENOUGH = 0.02
 _DISBELIEF = 0.06
 """Difference of two aligned frames, of full scale, that noise and rounding do not explain."""
 _FINE_FLOW_LONG_SIDE = 2048
+_WORTH_MERGING = 1.2e-4
+"""Photon noise per unit of exposure from which on merging gains; below, grain is the truth's own."""
 
 
 class ResponseFill:
@@ -45,6 +51,9 @@ class ResponseFill:
         Consider the unmoved pixel beside the one that the flow finds.
     mend : bool
         Replace what contradicts the reference by trusted pixels around.
+    denoise : bool
+        Where sensor noise is seen, average what the reference kept with the neighbouring
+        exposures, by their light (`baselines.noise_merge`).
 
     Notes
     -----
@@ -59,19 +68,21 @@ class ResponseFill:
     stride = 1
     # Things move as far as they move.
     is_global = True
+    needs_evs = True
 
     def __init__(
         self,
         response: str | CameraResponse = ESTIMATE,
         still: bool = True,
         mend: bool = True,
+        denoise: bool = True,
     ) -> None:
         if isinstance(response, str) and response not in (ESTIMATE, *MODELS):
             raise UsageError(
                 f"response is {response!r}; give {ESTIMATE} or a model: {', '.join(MODELS)}."
             )
         self._response = response
-        self._still, self._mend = still, mend
+        self._still, self._mend, self._denoise = still, mend, denoise
 
     def fuse(self, stack: ExposureStack) -> Image:
         """Fuse a stack whose EVs are known.
@@ -90,20 +101,18 @@ class ResponseFill:
             raise UnavailableError(
                 "response-fill needs the exposures' EVs, and this stack states none."
             )
-        camera = self.camera(stack)
-        own = stack.reference
+        camera, own = self.camera(stack), stack.reference
         reference = _at_ev_zero(stack, own, camera)
-        fused = reference.light.copy()
+        pair = cache(lambda index: Pair(reference, _at_ev_zero(stack, index, camera)))
+        fused = self._kept(stack, camera, reference, pair)
         if own > 0 and reference.white.any():
-            donor = _at_ev_zero(stack, own - 1, camera)
-            filled = self._aligned(reference, donor, reference.white)
+            filled = self._aligned(pair(own - 1), reference.white)
             np.copyto(
                 fused, np.maximum(filled, np.float32(reference.ceiling)), where=reference.white
             )
         # A floor that rounds to black leaves nothing to be filled.
         if own + 1 < len(stack.evs) and reference.floor >= _HALF_CODE and reference.black.any():
-            donor = _at_ev_zero(stack, own + 1, camera)
-            filled = self._aligned(reference, donor, reference.black)
+            filled = self._aligned(pair(own + 1), reference.black)
             np.copyto(fused, np.minimum(filled, np.float32(reference.floor)), where=reference.black)
         return np.clip(fused, 0, 1, out=fused)
 
@@ -114,24 +123,41 @@ class ResponseFill:
             return estimate_response(stack) if estimated else MODELS[self._response]()
         return self._response
 
-    def _aligned(self, reference: Level, donor: Level, lost: Mask) -> Image:
+    def _kept(
+        self,
+        stack: ExposureStack,
+        camera: CameraResponse,
+        reference: Level,
+        pair: Callable[[int], Pair],
+    ) -> Image:
+        """The reference's own light; averaged with its neighbours' where noise is seen."""
+        evs, own = stack.evs or (), stack.reference
+        noise = _noise(stack, camera) if self._denoise else 0.0
+        if noise < _WORTH_MERGING:
+            return reference.light.copy()
+
+        def sight(index: int, level: Level, fetch: Callable[[Image], Image]) -> Sight:
+            codes, full = _codes(stack, index)
+            variance = light_variance(camera, full, 2.0 ** evs[index], noise)
+            return Sight(
+                light=fetch(level.light),
+                variance=fetch(_looked_up(codes, variance)),
+                lost=fetch((level.white | level.black).astype(np.float32)),
+                weight=2.0 ** (evs[index] - evs[own]),
+            )
+
+        neighbours = (index for index in (own - 1, own + 1) if 0 <= index < len(evs))
+        others = (sight(index, pair(index).donor, pair(index).fetch) for index in neighbours)
+        return merge(sight(own, reference, lambda picture: picture), others)
+
+    def _aligned(self, pair: Pair, lost: Mask) -> Image:
         """The donor's light where the reference needs it, on the reference's pixels."""
-        floor = max(reference.floor, donor.floor)
-        ceiling = min(reference.ceiling, donor.ceiling)
-
-        def disagreement(light: Image) -> Plane:
-            """How far a picture contradicts what the reference still tells, channel by channel."""
-            red, green, blue = cv2.split(cv2.absdiff(_between(light, floor, ceiling), told))
-            return cv2.max(cv2.max(red, green), blue)
-
-        told = _between(reference.light, floor, ceiling)
-        flow = _flow(reference.grey(floor, ceiling), donor.grey(floor, ceiling))
-        light = _warp(donor.light, flow)
+        light = pair.fetch(pair.donor.light)
         if self._still:
-            light = _better(light, donor.light, disagreement)
+            light = _better(light, pair.donor.light, pair.disagreement)
         if self._mend:
             wanted: Mask = lost[..., 0] | lost[..., 1] | lost[..., 2]
-            _mend(light, wanted & (disagreement(light) >= _DISBELIEF), wanted)
+            _mend(light, wanted & (pair.disagreement(light) >= _DISBELIEF), wanted)
         return light
 
 
@@ -162,6 +188,52 @@ class Level:
         return cv2.convertScaleAbs(shown, alpha=gain, beta=-floor * gain)
 
 
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """The reference and a neighbouring exposure, both at EV 0, and the way from one to the other.
+
+    Parameters
+    ----------
+    reference, donor : Level
+        Of one size.
+    """
+
+    reference: Level
+    donor: Level
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which values both can show the scene."""
+        return (
+            max(self.reference.floor, self.donor.floor),
+            min(self.reference.ceiling, self.donor.ceiling),
+        )
+
+    @cached_property
+    def flow(self) -> Flow:
+        """Where each of the reference's pixels lies in the donor."""
+        return _flow(self.reference.grey(*self.bounds), self.donor.grey(*self.bounds))
+
+    @cached_property
+    def told(self) -> Image:
+        """What the reference still tells, of what the donor can show."""
+        return _between(self.reference.light, *self.bounds)
+
+    def fetch(self, picture: Image) -> Image:
+        """Bring a picture of the donor onto the reference's pixels."""
+        return _warp(picture, self.flow)
+
+    def disagreement(self, light: Image) -> Plane:
+        """How far a picture contradicts what the reference still tells: the worst channel."""
+        red, green, blue = cv2.split(cv2.absdiff(_between(light, *self.bounds), self.told))
+        return cv2.max(cv2.max(red, green), blue)
+
+
+def _noise(stack: ExposureStack, camera: CameraResponse) -> float:
+    """Photon noise of the exposure that shows least; texture can only add to it."""
+    return min(photon_noise(_codes(stack, index)[0], camera) for index in range(len(stack.images)))
+
+
 def _between(picture: Image, floor: float, ceiling: float) -> Image:
     """Clip; numpy's own takes ten times as long on a 4K picture.
 
@@ -179,12 +251,16 @@ def _at_ev_zero(stack: ExposureStack, index: int, camera: CameraResponse) -> Lev
     # Half an 8-bit code: a picture of more bits is clipped where its 8-bit rounding would be.
     half = full // 255 // 2
     return Level(
-        light=cv2.LUT(codes, table) if full == 255 else table[codes],
+        light=_looked_up(codes, table),
         white=codes >= full - half,
         black=codes <= half,
         ceiling=float(table[full]),
         floor=float(camera.transform(_HALF_CODE, 2.0**-ev)),
     )
+
+
+def _looked_up(codes: Encoded, table: npt.NDArray[np.float32]) -> Image:
+    return cv2.LUT(codes, table) if codes.dtype == np.uint8 else table[codes]
 
 
 def _codes(stack: ExposureStack, index: int) -> tuple[Encoded, int]:
@@ -197,7 +273,7 @@ def _codes(stack: ExposureStack, index: int) -> tuple[Encoded, int]:
     ), 65535
 
 
-def _flow(reference: Grey, donor: Grey) -> npt.NDArray[np.float32]:
+def _flow(reference: Grey, donor: Grey) -> Flow:
     """Where each reference pixel lies in the donor: (H, W, 2) of x and y shifts."""
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     # Full resolution is worth 0.4 dB; at 4K half of it shows as much of the scene, in a quarter
@@ -209,7 +285,7 @@ def _flow(reference: Grey, donor: Grey) -> npt.NDArray[np.float32]:
     return dis.calc(reference, donor, None)
 
 
-def _warp(picture: Image, flow: npt.NDArray[np.float32]) -> Image:
+def _warp(picture: Image, flow: Flow) -> Image:
     """Fetch every pixel from where the flow says it lies, bilinear, borders replicated."""
     height, width = flow.shape[:2]
     columns = flow[..., 0] + np.arange(width, dtype=np.float32)

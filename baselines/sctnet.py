@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.hdr_inputs import HDRNetworkMethod, InputLayout
+from baselines.recipes import RECIPES
 from baselines.window_attention import (
     Blocks,
     Mlp,
@@ -219,6 +220,7 @@ class SCTNet(HDRNetworkMethod):
     name = "sctnet"
     paper = "Tel et al., ICCV 2023"
     paper_size = (200, 200)
+    recipes = RECIPES["sctnet"]
     # Channel attention runs over the whole frame.
     is_global = True
     layout = InputLayout(bgr=True, linear_first=True, epsilon=1e-8, scale_16_bit=65536.0)

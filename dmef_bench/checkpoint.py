@@ -48,6 +48,20 @@ def read_state(path: Path | str) -> State:
     return _plain(raw, file)
 
 
+def read_header(path: Path | str) -> dict[str, str]:
+    """What a safetensors file, or that of a run folder, says of itself; empty for other files."""
+    from safetensors import SafetensorError, safe_open
+
+    file = Path(path) / RUN_WEIGHTS if Path(path).is_dir() else Path(path)
+    if file.suffix != ".safetensors" or not file.is_file():
+        return {}
+    try:
+        with safe_open(file, "pt") as opened:
+            return dict(opened.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: its header cannot be read ({error}).") from error
+
+
 def _safetensors(file: Path) -> Mapping[str, Any]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file

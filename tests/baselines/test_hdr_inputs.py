@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from baselines.ahdrnet import AHDRNet
 from baselines.fshdr import FSHDR
@@ -12,6 +13,7 @@ from baselines.hdr_transformer import HDRTransformer
 from baselines.sctnet import SCTNet
 from dmef_bench.errors import CheckpointError, UnavailableError, UsageError
 from dmef_bench.harness.bench import bench
+from dmef_bench.registry import load_method
 from dmef_bench.results import Status
 from dmef_bench.scene import ExposureStack
 
@@ -208,3 +210,42 @@ def test_random_weights_have_a_row_without_figures(built, tmp_path) -> None:
     assert score.seconds["e2e"] > 0
     assert absent.status is Status.UNAVAILABLE
     assert "checkpoint" in absent.reason
+
+
+class Always(torch.nn.Module):
+    """A network that has learnt one picture by heart."""
+
+    def __init__(self, picture) -> None:
+        super().__init__()
+        self.picture = picture
+
+    def forward(self, *_exposures):
+        return self.picture
+
+
+@pytest.mark.parametrize("name", ["ahdrnet", "hdr-transformer"])
+@pytest.mark.parametrize("output", ["linear", "display"])
+@pytest.mark.parametrize("linear", [True, False])
+def test_a_network_that_hits_its_target_returns_the_truth(name, output, linear) -> None:
+    method = load_method(name, checkpoint="random", output=output, in_channels=6)
+    truth = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    stack = ExposureStack.from_images(
+        [np.full((8, 8, 3), 0.1 * k, np.float32) for k in (1, 2, 3)], (-1.0, 1.0, 3.0)
+    )
+    method._module = Always(method.target(truth, stack.evs, linear=linear))
+    picture = method.fuse(stack)
+    seen = truth ** (1 / 2.2) if linear else truth
+    # The roots of float32 lose a digit.
+    np.testing.assert_allclose(picture, seen[0].permute(1, 2, 0).numpy(), atol=1e-5)
+
+
+def test_a_checkpoint_says_what_it_was_trained_to_give(tmp_path) -> None:
+    made = load_method("ahdrnet", checkpoint="random", in_channels=3, output="linear")
+    weights = tmp_path / "weights.safetensors"
+    state = {key: value.contiguous() for key, value in made._module.state_dict().items()}
+    save_file(state, weights, metadata=made.header())
+    assert load_method("ahdrnet", checkpoint=str(weights)).output == "linear"
+    assert load_method("ahdrnet", checkpoint=str(weights), output="display").output == "display"
+    save_file(state, weights, metadata={"output": "sideways"})
+    with pytest.raises(CheckpointError, match="sideways"):
+        load_method("ahdrnet", checkpoint=str(weights))

@@ -1,0 +1,38 @@
+"""Losses, taken where people look: on display-encoded pictures, or after the mu-law."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+MU = 5000.0
+
+
+def mu_law(radiance: Tensor) -> Tensor:
+    """T(h) = ln(1 + mu h) / ln(1 + mu), mu = 5000, of radiance from 0 up; 0 below.
+
+    Kalantari and Ramamoorthi, "Deep High Dynamic Range Imaging of Dynamic Scenes", 2017, Eq. 5.
+    """
+    return torch.log1p(MU * radiance.clamp(min=0)) / math.log1p(MU)
+
+
+def distance(fused: Tensor, target: Tensor, loss: str, *, linear: bool) -> Tensor:
+    """The loss that a `Recipe` names, ``"l1"`` or ``"mse"``, the mean over all elements.
+
+    Parameters
+    ----------
+    fused, target : Tensor, shape (N, 3, H, W)
+        What the network gave and what it should have given; any type, compared in float32.
+    loss : {"l1", "mse"}
+        Which.
+    linear : bool
+        Whether they are radiance; then both pass the mu-law first.
+    """
+    fused, target = fused.float(), target.float()
+    if linear:
+        fused, target = mu_law(fused), mu_law(target)
+    measure = functional.l1_loss if loss == "l1" else functional.mse_loss
+    return measure(fused, target)

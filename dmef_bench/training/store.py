@@ -1,0 +1,124 @@
+"""Scenes decoded once into memory-mapped files, so that a crop costs a copy and no decoding."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from dmef_bench.datasets.scene_set import SceneFacts, SceneSet
+from dmef_bench.errors import UnavailableError
+from dmef_bench.imagefile import replacing
+from dmef_bench.scene import Scene
+from dmef_bench.units import bytes_text
+
+PARTS = ("exposures", "truth", "evs")
+"""Files of a scene."""
+
+BYTES_A_PIXEL = 12
+"""Of three exposures and the truth, at 8 bits."""
+
+Progress = Callable[[int, int, str], None]
+"""Called with (scenes done, scenes in all, the last one's id)."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredScene:
+    """A decoded scene on disk, read only where a crop is cut.
+
+    Parameters
+    ----------
+    scene_id : str
+        Its name.
+    exposures : ndarray, shape (3, H, W, 3), uint8 or uint16
+        Memory-mapped; darkest first, RGB.
+    truth : ndarray, shape (H, W, 3), uint8, uint16 or float32
+        Memory-mapped; display-encoded codes, or linear radiance where it is float32.
+    evs : tuple of float or None
+        Stops, where they are known.
+    """
+
+    scene_id: str
+    exposures: npt.NDArray[Any]
+    truth: npt.NDArray[Any]
+    evs: tuple[float, ...] | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.truth.shape[0], self.truth.shape[1]
+
+
+def store_scenes(
+    scenes: SceneSet, folder: Path, progress: Progress | None = None
+) -> list[StoredScene]:
+    """Decode what the folder does not hold yet, and map all of it.
+
+    Parameters
+    ----------
+    scenes : SceneSet
+        To be trained on; their digests name the files, so a folder may serve many runs.
+    folder : Path
+        Where the files lie: 12 bytes a pixel and scene, 100 MB for a 4K frame.
+
+    Raises
+    ------
+    UnavailableError
+        Too little room on the disk.
+    ManifestError
+        A picture that cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [facts for facts in scenes.facts if _mapped(folder, facts) is None]
+    _check_room(folder, sum(BYTES_A_PIXEL * math.prod(facts.size) for facts in missing))
+    for done, facts in enumerate(missing, start=1):
+        _write(folder, facts, scenes.read(facts.scene_id))
+        if progress is not None:
+            progress(done, len(missing), facts.scene_id)
+    return [_mapped(folder, facts) or _unreadable(folder, facts) for facts in scenes.facts]
+
+
+def _path(folder: Path, facts: SceneFacts, part: str) -> Path:
+    return folder / f"{facts.digest[:32]}.{part}.npy"
+
+
+def _mapped(folder: Path, facts: SceneFacts) -> StoredScene | None:
+    """The scene from its files; None where one is missing, cut short, or of another scene."""
+    try:
+        exposures, truth, evs = (
+            np.load(_path(folder, facts, part), mmap_mode="r", allow_pickle=False) for part in PARTS
+        )
+    except (OSError, ValueError, EOFError):
+        return None
+    if exposures.shape[1:] != truth.shape or truth.shape[:2] != tuple(facts.size):
+        return None
+    return StoredScene(facts.scene_id, exposures, truth, tuple(evs.tolist()) or None)
+
+
+def _unreadable(folder: Path, facts: SceneFacts) -> NoReturn:
+    raise UnavailableError(f"{_path(folder, facts, PARTS[0])} cannot be read back; is it in use?")
+
+
+def _write(folder: Path, facts: SceneFacts, scene: Scene) -> None:
+    stack = scene.stack
+    if scene.ground_truth is None or stack.encoded is None:
+        raise UnavailableError(f"Scene {scene.scene_id} has no ground truth to be trained on.")
+    pictures = np.stack(stack.encoded), scene.ground_truth, np.array(stack.evs or (), np.float64)
+    for part, picture in zip(PARTS, pictures, strict=True):
+        with replacing(_path(folder, facts, part)) as staging, staging.open("wb") as file:
+            np.save(file, picture, allow_pickle=False)
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UnavailableError(
+            f"The decoded scenes take {bytes_text(needed)}, and {folder} has {bytes_text(free)} "
+            "free. Give a folder with more room: --cache FOLDER."
+        )
