@@ -54,7 +54,7 @@ def test_methods_lists_names_and_targets() -> None:
         (["build", "EMPTY", "-o", "OUT", "--ev=3,1,-1"], 2, "increasing"),
         (["build", "EMPTY", "-o", "OUT", "--ev=1,2"], 2, "three numbers"),
         (["build", "EMPTY", "-o", "OUT", "--ev=-1,1,3", "--preset", "x"], 2, "not both"),
-        (["build", "EMPTY", "-o", "OUT", "--model", "Gamma"], 2, "Sigmoid, Beta"),
+        (["build", "EMPTY", "-o", "OUT", "--model", "Gamma"], 2, "'Sigmoid', 'Beta'"),
         (["build", "EMPTY", "-o", "OUT", "--split", "80"], 2, "TRAIN/TEST"),
         (["verify", "GONE"], 4, "not a data set"),
         (["bench", "GONE"], 4, "not a data set"),

@@ -3,115 +3,41 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
-from multiprocessing import get_context
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import Any
 
 from dmef_bench import strict_json
-from dmef_bench.building.layout import CHECKSUMS, SCRATCH
+from dmef_bench.building.derived import CARD, CROISSANT, TABLE
+from dmef_bench.building.layout import CHECKSUMS, SCRATCH, published_scenes
 from dmef_bench.building.lock import build_lock
-from dmef_bench.building.publish import publish, published_scenes
+from dmef_bench.building.outcome import BuildReport
+from dmef_bench.building.plan import Plan, check_room, plan_videos
+from dmef_bench.building.publish import publish
 from dmef_bench.building.recipe import Recipe
-from dmef_bench.building.scenes import (
-    blank_record,
-    build_video,
+from dmef_bench.building.records import (
+    Record,
+    belongs,
     content_key,
+    place_key,
+    public_name,
     read_records,
     record_path,
 )
-from dmef_bench.errors import UnavailableError, UsageError
-from dmef_bench.imagefile import bytes_sha256, write_atomic
-from dmef_bench.manifest import SPLITS, SceneEntry
-
-VIDEO_ENDINGS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi"})
+from dmef_bench.building.roster import call_roll
+from dmef_bench.building.sources import Source, find_videos, hash_sources
+from dmef_bench.building.tables import Tables
+from dmef_bench.building.work import AHEAD, work
+from dmef_bench.errors import UnavailableError
+from dmef_bench.imagefile import write_atomic
+from dmef_bench.manifest import SPLITS
 
 Progress = Callable[[int, int, str], None]
 """Called with (videos done, videos in all, what became of the last)."""
-
-
-@dataclass(frozen=True)
-class BuildReport:
-    """What a build did.
-
-    Parameters
-    ----------
-    root : Path
-        The data set.
-    scenes : tuple of SceneEntry
-        All scenes of the data set, old and new.
-    refused : mapping
-        Video name to the reason why it gave no scene.
-    notes : tuple of str
-        What the user should know without it being wrong.
-    audit : mapping
-        The gate's verdict (`dmef_bench.exposure.audit.gate`); empty without scenes.
-    """
-
-    root: Path
-    scenes: tuple[SceneEntry, ...]
-    refused: dict[str, str]
-    notes: tuple[str, ...] = ()
-    audit: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def exit_code(self) -> int:
-        """0 whole; 3 no scene at all; 4 videos refused or the audit gate failed."""
-        if not self.scenes:
-            return 3
-        return 4 if self.refused or not self.audit.get("passed") else 0
-
-    def lines(self) -> list[str]:
-        """What the command line prints."""
-        sides = {side: sum(scene.split == side for scene in self.scenes) for side in SPLITS}
-        lines = [*self.notes, *(f"refused: {reason}" for reason in self.refused.values())]
-        if not self.scenes:
-            return [*lines, f"No scene could be built; {self.root} holds no data set."]
-        lines.append(
-            f"{len(self.scenes)} scenes in {self.root}: {sides['train']} training, "
-            f"{sides['test']} test; {len(self.refused)} videos refused."
-        )
-        lines.append(
-            f"Audit: copying the medium gives {self.audit['median_copy_db']:.1f} dB, its best tone "
-            f"curve {self.audit['median_curve_db']:.1f} dB; {self.audit['flagged']} scenes flagged."
-        )
-        if not self.audit["passed"]:
-            lines.append(
-                "The audit gate failed: too many scenes can be won without fusing. "
-                "See the flags in manifest.jsonl, or choose other exposures with --ev."
-            )
-        return lines
-
-
-def find_videos(paths: Iterable[Path | str]) -> tuple[Path, ...]:
-    """Videos among files and folders (searched through), in a fixed order.
-
-    Files are taken whatever their ending, so that a wrong one gets its own message.
-
-    Raises
-    ------
-    UsageError
-        A path that does not exist, or no video at all.
-    """
-    given = [Path(path) for path in paths]
-    found: dict[Path, None] = {}
-    for path in given:
-        if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.suffix.lower() in VIDEO_ENDINGS)
-            found.update(dict.fromkeys(sorted(p for p in inside if p.is_file())))
-        elif path.is_file():
-            found[path] = None
-        else:
-            raise UsageError(f"{path} does not exist; give video files or folders of them.")
-    if not found:
-        raise UsageError(
-            f"No videos in {', '.join(map(str, given)) or 'nothing'}. "
-            f"Looked for {' '.join(sorted(VIDEO_ENDINGS))}; give files or folders that hold some."
-        )
-    return tuple(found)
 
 
 def build_dataset(
@@ -121,6 +47,10 @@ def build_dataset(
     executor: Executor | None = None,
     *,
     jobs: int = 1,
+    ahead: int = AHEAD,
+    fps: int | None = None,
+    tables: Tables | None = None,
+    resplit: bool = False,
     name: str | None = None,
     licence: str | None = None,
     rebuild: bool = False,
@@ -131,7 +61,7 @@ def build_dataset(
     Parameters
     ----------
     videos : iterable of Path or str
-        Files or folders.
+        Files, folders, or patterns.
     root : Path or str
         Folder of the data set; new, or one built by the same recipe, which is then added to.
     recipe : Recipe, optional
@@ -140,6 +70,14 @@ def build_dataset(
         Where videos are worked on; in this process otherwise, or in ``jobs`` processes.
     jobs : int
         Processes, where no executor is given.
+    ahead : int
+        Videos submitted to ``executor`` at once; twice its workers is enough.
+    fps : int, optional
+        Folders of pictures count as videos of so many frames a second.
+    tables : Tables, optional
+        Triples, groups, rights and sides that the user wrote down.
+    resplit : bool
+        Deal all groups anew, those of published scenes too.
     name, licence : str, optional
         For ``dataset.json``.
     rebuild : bool
@@ -155,39 +93,80 @@ def build_dataset(
     Raises
     ------
     UsageError
-        No videos.
+        No videos; tables that do not fit them; groups that would stand on both sides.
     UnavailableError
-        Another build is at work on ``root``, it was built by another recipe, or the disk is full.
+        Another build is at work on ``root``, it was built by another recipe or from a video that
+        has changed since, or the disk is full.
     """
-    recipe = recipe or Recipe()
-    sources = find_videos(videos)
-    root = Path(root)
+    recipe, tables = recipe or Recipe(), tables or Tables()
+    paths = find_videos(videos, fps, apart_from=Path(root))
+    with opened_root(Path(root), recipe, rebuild=rebuild) as place:
+        sources, notes = hash_sources(paths, fps)
+        sources, more_notes = _with_picks(sources, recipe, tables)
+        check_unchanged_sources(place, sources)
+        finished = finished_sources(place, sources, recipe)
+        todo = {sha: source for sha, source in sources.items() if sha not in finished}
+        _check_room(todo, recipe, place, fps)
+        run(todo, len(sources), recipe, place, executor, jobs, ahead, progress)
+        known: dict[str, PurePath] = {sha: source.path for sha, source in sources.items()}
+        roster = call_roll(place, recipe, tables, known, resplit=resplit)
+        scenes, verdict = publish(place, recipe, roster, name, licence)
+        told = (*notes, *more_notes, *roster.notes)
+        return BuildReport(place, scenes, refusals(place, sources, recipe), told, verdict)
+
+
+def plan_build(
+    videos: Iterable[Path | str],
+    root: Path | str,
+    recipe: Recipe | None = None,
+    *,
+    fps: int | None = None,
+    tables: Tables | None = None,
+) -> Plan:
+    """Say what `build_dataset` would do; nothing is written, and no video hashed or decoded.
+
+    Returns
+    -------
+    Plan
+        Videos count as already built where the data set holds one of their name and size.
+    """
+    recipe, tables = recipe or Recipe(), tables or Tables()
+    place = Path(root).resolve()
+    paths = find_videos(videos, fps, apart_from=place)
+    built = {(scene.source["name"], scene.source["bytes"]) for scene in published_scenes(place)}
+    done = [path for path in paths if (path.name, path.stat().st_size) in built]
+    # By path instead of by content, which nobody has hashed yet.
+    picks, notes = tables.picked({str(path): path for path in paths})
+    todo = [(path, picks.get(str(path), ())) for path in paths if path not in done]
+    if recipe.pick == "list":
+        todo = [(path, listed) for path, listed in todo if listed]
+    plan = plan_videos(todo, recipe, place, fps)
+    return replace(plan, done=tuple(path.name for path in done), notes=notes)
+
+
+@contextmanager
+def opened_root(root: Path, recipe: Recipe, *, rebuild: bool = False) -> Iterator[Path]:
+    """Hold the folder of a data set for one build, of one recipe; yields its absolute path."""
+    root = root.resolve()
     scratch = root / SCRATCH
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        (scratch / "records").mkdir(exist_ok=True)
+        (scratch / "records").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UnavailableError(f"{root} cannot be written: {error.strerror}.") from error
     with build_lock(scratch):
         if rebuild:
             _clear(root)
         _check_recipe(root, recipe)
-        unique, notes = _hash_sources(sources)
-        finished = _finished_sources(root, recipe)
-        todo = {sha: path for sha, path in unique.items() if sha not in finished}
-        done = len(unique) - len(todo)
-        for sha, refused in _work(todo, recipe, root, executor, jobs):
-            done += 1
-            if progress:
-                progress(done, len(unique), refused or f"{todo[sha].name}: built")
-        scenes, verdict = publish(root, recipe, name, licence)
-        return BuildReport(root, scenes, _refusals(root, unique), notes, verdict)
+        yield root
 
 
 def _clear(root: Path) -> None:
     """Remove what builds wrote, and nothing else that may lie in the folder."""
-    made = ["train", "test", "splits", "dataset.json", "manifest.jsonl", "selection.jsonl"]
-    for part in [*made, CHECKSUMS, f"{SCRATCH}/records", f"{SCRATCH}/scenes"]:
+    # Not the datasheet, into which people wrote.
+    made = [*SPLITS, "splits", "dataset.json", "manifest.jsonl", "selection.jsonl"]
+    made += [CARD, CROISSANT, TABLE]
+    inner = ("records", "scenes", "features", "staging")
+    for part in [*made, CHECKSUMS, *(f"{SCRATCH}/{name}" for name in inner)]:
         path = root / part
         if path.is_dir():
             shutil.rmtree(path)
@@ -209,117 +188,114 @@ def _check_recipe(root: Path, recipe: Recipe) -> None:
         old = stated
     if old["digest"] != recipe.digest:
         ours, theirs = strict_json.encodable(stated["recipe"]), old["recipe"]
-        differ = [key for key in ours if ours[key] != theirs.get(key)]
-        told = "; ".join(f"{key} {theirs.get(key)}, you asked {ours[key]}" for key in differ)
+        differ = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+        had = ", ".join(_stated(key, theirs.get(key)) for key in differ)
+        asked = ", ".join(_stated(key, ours.get(key)) for key in differ)
         raise UnavailableError(
-            f"{root} holds a data set with {told}. Use another folder, or --rebuild."
+            f"{root} holds a dataset with {had}; you asked {asked}. Use another folder, or "
+            "--rebuild."
         )
     write_atomic(path, strict_json.dumps(stated).encode())
 
 
-def _hash_sources(sources: Sequence[Path]) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """SHA-256 to path, each content once; a copy of a video is a note, not an error."""
-    unique: dict[str, Path] = {}
-    notes = []
-    for path in sources:
-        try:
-            sha = bytes_sha256(path)
-        except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-        if sha in unique:
-            notes.append(f"{path.name}: the same bytes as {unique[sha].name}; skipped.")
-        else:
-            unique[sha] = path
-    return unique, tuple(notes)
+def _stated(key: str, value: Any) -> str:
+    if key == "ev" and isinstance(value, list):
+        return "EV " + ",".join(f"{ev:g}" for ev in value)
+    return f"{key} {value}"
 
 
-def _finished_sources(root: Path, recipe: Recipe) -> set[str]:
+def _with_picks(
+    sources: Mapping[str, Source], recipe: Recipe, tables: Tables
+) -> tuple[dict[str, Source], tuple[str, ...]]:
+    """Sources with the triples listed for them; with a list, those it names and no others."""
+    picks, notes = tables.picked({sha: source.path for sha, source in sources.items()})
+    if recipe.pick != "list":
+        return dict(sources), notes
+    left = tuple(
+        f"{source.path.name}: not in the list of triples; left out."
+        for sha, source in sources.items()
+        if sha not in picks
+    )
+    listed = {sha: replace(sources[sha], picks=found) for sha, found in picks.items()}
+    return listed, notes + left
+
+
+def check_unchanged_sources(root: Path, sources: Mapping[str, Source]) -> None:
+    """Raise `UnavailableError` where a file that scenes were built from now holds another video."""
+    built = {
+        record["place"]: (sha, record)
+        for sha, record in read_records(root).items()
+        if record.get("place") and record["scenes"]
+    }
+    for sha, source in sources.items():
+        before, record = built.get(place_key(source.path), (sha, None))
+        if before != sha and record and before not in sources:
+            raise UnavailableError(
+                f"{source.path} has changed: {record['scenes'][0]['scene']} was built from "
+                f"{before[:12]}…, it now is {sha[:12]}…. Give the file back its content, rename "
+                "the new one, or --rebuild."
+            )
+
+
+def finished_sources(root: Path, sources: Mapping[str, Source], recipe: Recipe) -> set[str]:
     """Sources that need no more work: recorded with all their files in place, or published."""
-    published = {str(scene.source["sha256"]) for scene in published_scenes(root)}
-    finished = set(published)
-    for sha, record in read_records(root).items():
-        scratch = root / SCRATCH / "scenes"
-        places = [
-            [
-                scratch / scene["scene"],
-                *(root / side / scene["scene"] for side in ("train", "test")),
-            ]
-            for scene in record["scenes"]
-        ]
-        in_place = all(any(place.is_dir() for place in options) for options in places)
-        if record["key"] == content_key(sha, recipe) and in_place:
-            finished.add(sha)
-        elif sha not in published:
+    published = Counter(str(scene.source["sha256"]) for scene in published_scenes(root))
+    records = read_records(root)
+    finished = {
+        sha
+        for sha, source in sources.items()
+        if _is_recorded(root, records.get(sha), source, recipe)
+        # The scratch folder may be gone; what is published stands, but for triples listed since.
+        or (published[sha] and not source.picks)
+        or (published[sha] >= len(source.picks) > 0 and sha not in records)
+    }
+    for sha, record in records.items():
+        if not belongs(record, recipe) or (sha in sources and sha not in finished):
             record_path(root, sha).unlink()
     return finished
 
 
-def _refusals(root: Path, sources: dict[str, Path]) -> dict[str, str]:
-    """Name to reason, of the videos given that gave no scene."""
+def _is_recorded(root: Path, record: Record | None, source: Source, recipe: Recipe) -> bool:
+    fits = record is not None and record["key"] == content_key(source, recipe)
+    return fits and _in_place(root, record)
+
+
+def _in_place(root: Path, record: Record | None) -> bool:
+    places = (root / SCRATCH / "scenes", *(root / side for side in SPLITS))
+    scenes = record["scenes"] if record else ()
+    return all(any((place / scene["scene"]).is_dir() for place in places) for scene in scenes)
+
+
+def _check_room(todo: Mapping[str, Source], recipe: Recipe, root: Path, fps: int | None) -> None:
+    if todo:
+        planned = [(source.path, source.picks) for source in todo.values()]
+        check_room(plan_videos(planned, recipe, root, fps), recipe)
+
+
+def run(
+    todo: Mapping[str, Source],
+    total: int,
+    recipe: Recipe,
+    root: Path,
+    executor: Executor | None,
+    jobs: int,
+    ahead: int,
+    progress: Progress | None,
+) -> None:
+    """Work through videos and tell of each."""
+    done = total - len(todo)
+    for sha, refused in work(todo, recipe, root, executor, jobs=jobs, ahead=ahead):
+        done += 1
+        if progress:
+            progress(done, total, refused or f"{todo[sha].path.name}: built")
+
+
+def refusals(root: Path, sources: Mapping[str, Source], recipe: Recipe) -> dict[str, str]:
+    """Name to reason, of the videos given that gave no scene; the user sees the names he gave."""
     return {
-        sources[sha].name: record["refused"]
+        sources[sha].path.name: record["refused"].replace(
+            public_name(sources[sha], recipe), sources[sha].path.name
+        )
         for sha, record in read_records(root).items()
         if sha in sources and record["refused"]
     }
-
-
-def _work(
-    todo: dict[str, Path], recipe: Recipe, root: Path, executor: Executor | None, jobs: int
-) -> Iterator[tuple[str, str | None]]:
-    """Build every video; yields (source, reason of refusal or None) as they come."""
-    if executor is not None:
-        yield from _submit(todo, recipe, root, executor, window=64)
-    elif jobs > 1:
-        with _pool(jobs) as pool:
-            yield from _submit(todo, recipe, root, pool, window=2 * jobs)
-    else:
-        for sha, path in todo.items():
-            yield sha, build_video(path, sha, recipe, root)["refused"]
-
-
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    # Not fork: OpenCV and FFmpeg hold threads, and a forked copy of their locks may never open.
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
-
-
-def _submit(
-    todo: dict[str, Path], recipe: Recipe, root: Path, executor: Executor, window: int
-) -> Iterator[tuple[str, str | None]]:
-    """Keep at most ``window`` videos submitted; ten thousand need not queue at once."""
-    waiting = iter(todo.items())
-    running: dict[Future[dict[str, Any]], str] = {}
-    orphans: list[str] = []
-    try:
-        while True:
-            for sha, path in waiting:
-                running[executor.submit(build_video, path, sha, recipe, root)] = sha
-                if len(running) >= window:
-                    break
-            if not running:
-                break
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                sha = running.pop(future)
-                try:
-                    yield sha, future.result()["refused"]
-                except BrokenProcessPool:
-                    orphans.append(sha)
-    except BrokenProcessPool:  # from submit: the pool died with videos still waiting
-        orphans += [*running.values(), sha, *(sha for sha, _ in waiting)]
-    finally:
-        for future in running:
-            future.cancel()
-    for sha in orphans:
-        yield sha, _alone(todo[sha], sha, recipe, root)
-
-
-def _alone(video: Path, sha: str, recipe: Recipe, root: Path) -> str | None:
-    """Try a video whose worker died once more, by itself, to find out whether it is to blame."""
-    try:
-        with _pool(1) as pool:
-            return pool.submit(build_video, video, sha, recipe, root).result()["refused"]
-    except BrokenProcessPool:
-        refused = f"{video.name}: its worker process died twice; the file crashes the decoder."
-        record = blank_record(video, sha, recipe) | {"refused": refused}
-        write_atomic(record_path(root, sha), strict_json.dumps(record).encode())
-        return refused

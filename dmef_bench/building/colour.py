@@ -78,9 +78,10 @@ class Colour:
     matrix_tagged, range_tagged : bool
         False where the stream was silent and `colour_of` decided.
     transfer, primaries : str
-        As tagged, ``untagged`` where the stream is silent; neither is converted.
+        As tagged, ``untagged`` where the stream is silent.
     converted : str
-        ``matrix-only``: RGB keeps the transfer and the primaries of the recording.
+        ``matrix-only`` where RGB keeps the transfer and the primaries of the recording,
+        ``primaries`` where those became BT.709's, ``tone-mapped`` where the transfer changed too.
     """
 
     matrix: str
@@ -233,9 +234,12 @@ def _rotation(frame: VideoFrame, path: Path) -> int:
 
 
 class ToRgb:
-    """From decoded frames to upright RGB of one size, matrix and range stated, not guessed."""
+    """From decoded frames to upright RGB of one size, matrix and range stated, not guessed.
 
-    def __init__(self, look: Look, size: tuple[int, int], name: str) -> None:
+    Eight bits a channel, or sixteen where ``deep``.
+    """
+
+    def __init__(self, look: Look, size: tuple[int, int], name: str, *, deep: bool = False) -> None:
         self._look = look
         self._name = name
         height, width = look.size
@@ -249,10 +253,10 @@ class ToRgb:
             f"{size[1]}:{size[0]}:in_color_matrix={look.colour.matrix}"
             f":in_range={look.colour.range}:out_range=full:flags={flags}",
         )
-        rgb = self._graph.add("format", "pix_fmts=rgb24")
+        rgb = self._graph.add("format", f"pix_fmts={'rgb48le' if deep else 'rgb24'}")
         self._graph.link_nodes(source, scale, rgb, self._graph.add("buffersink")).configure()
 
-    def __call__(self, frame: VideoFrame) -> FrameU8:
+    def __call__(self, frame: VideoFrame) -> npt.NDArray[Any]:
         """Convert one frame; raises `VideoError` if its size is not that of the first."""
         if (frame.height, frame.width) != self._look.size:
             raise VideoError(
@@ -260,9 +264,9 @@ class ToRgb:
                 "clip. Cut it there."
             )
         self._graph.vpush(frame)
-        rgb = self._graph.vpull().to_ndarray().astype(np.uint8, copy=False)
+        rgb = self._graph.vpull().to_ndarray()
         turn = _TURNS[self._look.rotation % 360]
-        return rgb if turn is None else cv2.rotate(rgb, turn).astype(np.uint8, copy=False)
+        return rgb if turn is None else cv2.rotate(rgb, turn)
 
 
 def half_luma(frame: VideoFrame) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dmef_bench.imagefile import bytes_sha256
-from dmef_bench.manifest import SPLITS, SceneEntry
+from dmef_bench.manifest import SPLITS, Manifest, SceneEntry
 
 SCRATCH = ".dmef"
 """Staging, lock and records of a build; removable once the build is complete."""
@@ -29,9 +29,12 @@ def slug(stem: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:48] or "video"
 
 
-def source_id(video: Path, sha256: str) -> str:
-    """A video's name inside the data set: slug and first hash digits, whatever the order."""
-    return f"{slug(video.stem)}-{sha256[:8]}"
+def source_id(stem: str, sha256: str) -> str:
+    """A video's name inside the data set: slug and first hash digits, whatever the order.
+
+    Without a stem the hash alone, twice as long.
+    """
+    return f"{slug(stem)}-{sha256[:8]}" if stem else sha256[:16]
 
 
 def scene_id(source: str, seconds: float) -> str:
@@ -50,6 +53,16 @@ def split_lists(scenes: Iterable[SceneEntry]) -> dict[str, str]:
     }
 
 
+def published_scenes(root: Path) -> tuple[SceneEntry, ...]:
+    """Scenes of the manifest that lies in ``root``, if one does."""
+    return Manifest.load(root).scenes if (root / "manifest.jsonl").exists() else ()
+
+
 def manifest_digest(root: Path) -> str:
     """SHA-256 of ``manifest.jsonl`` as it lies on disk."""
     return bytes_sha256(root / "manifest.jsonl")
+
+
+def features_path(root: Path, scene: str) -> Path:
+    """Where the features of a scene's truth are kept, for finding near-duplicates."""
+    return root / SCRATCH / "features" / f"{scene}.npz"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -113,6 +115,17 @@ def unexplained(first: Grey, second: Grey, radius_px_4k: float) -> Grey:
     below = cv2.subtract(cv2.erode(smooth_second, near), smooth_first)
     above = cv2.subtract(smooth_first, cv2.dilate(smooth_second, near))
     return np.maximum(below, above).astype(np.uint8)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """OpenCV on one thread: workers share the machine, and sums keep their order."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 @cache

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,22 @@ from dmef_bench.errors import VideoError
 
 # Four-letter names a QuickTime or MP4 file may begin with.
 _QUICKTIME_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+
+SALVAGE_S = 1
+"""The least readable part, in seconds, that is worth salvaging."""
+
+
+class TruncatedError(VideoError):
+    """A video that ends early; ``present`` says how much of it is there."""
+
+    def __init__(self, name: str, present: str) -> None:
+        super().__init__(
+            f"{name}: truncated, {present} present. Copy it again from where it was recorded."
+        )
+        self.name, self.present = name, present
+
+    def __reduce__(self) -> tuple[type[TruncatedError], tuple[str, str]]:
+        return TruncatedError, (self.name, self.present)
 
 
 def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
@@ -63,7 +80,7 @@ def _why_unopened(path: Path) -> str:
         begins_like_quicktime = file.read(8)[4:] in _QUICKTIME_BOXES
     if begins_like_quicktime:
         return "cannot be opened; the file ends before its index (interrupted copy?)."
-    return "not a video (no streams recognised)."
+    return "not a video (no streams recognised). Skipped."
 
 
 def _main_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -77,7 +94,13 @@ def _main_stream(container: InputContainer, path: Path) -> VideoStream:
         kinds = " and ".join(sorted({stream.type for stream in container.streams}))
         raise VideoError(f"{path.name}: not a video (it holds {kinds or 'no streams'}).")
     best = container.streams.best("video")
-    return best if best in films else films[0]
+    stream = best if best in films else films[0]
+    if getattr(stream, "codec_context", None) is None:  # PyAV: unknown to FFmpeg
+        raise VideoError(
+            f"{path.name}: its video is coded in a way that is not known here. "
+            "Copy it again, or convert it to H.264 first."
+        )
+    return stream
 
 
 @dataclass(frozen=True)
@@ -94,6 +117,8 @@ class PacketIndex:
         Presentation times a decoder can start from, rising, hidden ones included.
     packets, discarded : int
         All coded frames, and those of them that are never shown (edit lists).
+    last_group : int
+        Time from which on frames hang on the last keyframe.
     cut_short : bool
         Whether the last packet in the file is incomplete.
     decoded : bool
@@ -105,8 +130,14 @@ class PacketIndex:
     keyframes: tuple[int, ...]
     packets: int
     discarded: int
+    last_group: int
     cut_short: bool
     decoded: bool = False
+
+    def without_last_group(self) -> PacketIndex:
+        """What is left when nothing that hangs on the last keyframe is trusted."""
+        kept = tuple(pts for pts in self.pts if pts < self.last_group)
+        return replace(self, pts=kept, end=self.last_group, cut_short=False)
 
 
 class _Coded(NamedTuple):
@@ -139,6 +170,11 @@ def read_index(container: InputContainer, stream: VideoStream, path: Path) -> Pa
     decoded = _lacks_presentation_times(container, stream, packets)
     if decoded:
         times = sorted(pts for pts, _ in Pass(container, stream, ordered=False))
+        if len(times) < len(shown):
+            raise VideoError(
+                f"{path.name}: {len(shown) - len(times)} of {len(shown)} frames are damaged, and "
+                "its container does not say when the others are shown. Copy the file again."
+            )
     else:
         times = sorted(packet.pts for packet in shown)
     if not times:
@@ -154,9 +190,16 @@ def read_index(container: InputContainer, stream: VideoStream, path: Path) -> Pa
         keyframes=tuple(sorted(packet.pts for packet in packets if packet.is_keyframe)),
         packets=len(packets),
         discarded=len(packets) - len(shown),
+        last_group=_last_group(packets),
         cut_short=packets[-1].is_corrupt,
         decoded=decoded,
     )
+
+
+def _last_group(packets: list[_Coded]) -> int:
+    """Earliest time among the last keyframe and all that is stored after it."""
+    last = max((n for n, packet in enumerate(packets) if packet.is_keyframe), default=0)
+    return min(packet.pts for packet in packets[last:])
 
 
 def _packets(container: InputContainer, stream: VideoStream, path: Path) -> list[_Coded]:
@@ -202,19 +245,26 @@ def check_complete(
 
     Raises
     ------
-    VideoError
+    TruncatedError
         Frames are missing.
+    VideoError
+        There are more than the container states.
     """
     if stream.frames:
         present = index.packets - index.cut_short
         if present < stream.frames:
             # An edit list may keep packets from being handed out at all: count without it.
             present = _count_without_edit_list(path, stream.index)
-        if present != stream.frames:
-            raise _truncated(path, f"{present} of {stream.frames} frames")
+        if present > stream.frames:
+            raise VideoError(
+                f"{path.name}: states {stream.frames} frames and holds {present}; its index is "
+                "damaged. Copy it again, or remux it (ffmpeg -i IN -c copy OUT.mp4)."
+            )
+        if present < stream.frames:
+            raise TruncatedError(path.name, f"{present} of {stream.frames} frames")
         return "verified"
     if index.cut_short:
-        raise _truncated(path, f"{index.packets - 1} whole frames")
+        raise TruncatedError(path.name, f"{index.packets - 1} whole frames")
     stated_s = _stated_seconds(container, stream)
     if stated_s is None:
         return "unverified"
@@ -222,14 +272,26 @@ def check_complete(
     # The statement is rounded, and may be that of a slightly longer sound track.
     tolerance_s = max(2 / float(stream.average_rate or 1), 0.01 * stated_s)
     if present_s < stated_s - tolerance_s:
-        raise _truncated(path, f"{present_s:.1f} of {stated_s:.1f} s")
+        raise TruncatedError(path.name, f"{present_s:.1f} of {stated_s:.1f} s")
     return "verified"
 
 
-def _truncated(path: Path, present: str) -> VideoError:
-    return VideoError(
-        f"{path.name}: truncated, {present} present. Copy it again from where it was recorded."
-    )
+def salvaged(index: PacketIndex, stream: VideoStream, path: Path) -> PacketIndex:
+    """The part of a truncated video that can be trusted: all but its last group of pictures.
+
+    Raises
+    ------
+    VideoError
+        Less than `SALVAGE_S` of it.
+    """
+    rest = index.without_last_group()
+    span = (rest.end - rest.pts[0]) * (stream.time_base or Fraction(1)) if rest.pts else Fraction()
+    if span < SALVAGE_S:
+        raise VideoError(
+            f"{path.name}: truncated, and only {float(span):.1f} s before its last keyframe can be "
+            f"trusted; {SALVAGE_S} s is needed. Copy it again from where it was recorded."
+        )
+    return rest
 
 
 def _count_without_edit_list(path: Path, stream_index: int) -> int:

@@ -1,37 +1,53 @@
-"""From the records of a build to the data set: split, manifest, lists, checksums."""
+"""From the roster of a build to the data set: sides, manifest, lists, checksums."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dmef_bench import strict_json
-from dmef_bench.building.layout import CHECKSUMS, SCRATCH, manifest_digest, split_lists
+from dmef_bench.building.derived import write_derived
+from dmef_bench.building.layout import SCRATCH, manifest_digest, split_lists
 from dmef_bench.building.recipe import Recipe
-from dmef_bench.building.scenes import read_records
-from dmef_bench.building.split import assign_splits
+from dmef_bench.building.records import read_records
+from dmef_bench.building.roster import Roster
 from dmef_bench.errors import ManifestError
 from dmef_bench.exposure.audit import Audit, ExposureAudit, gate
-from dmef_bench.imagefile import bytes_sha256, write_atomic
-from dmef_bench.manifest import DATASET_SCHEMA, SCENE_SCHEMA, Manifest, SceneEntry
+from dmef_bench.imagefile import write_atomic
+from dmef_bench.manifest import DATASET_SCHEMA, SCENE_SCHEMA, SPLITS, SceneEntry
 
-
-def published_scenes(root: Path) -> tuple[SceneEntry, ...]:
-    """Scenes of the manifest that lies in ``root``, if one does."""
-    if not (root / "manifest.jsonl").exists():
-        return ()
-    return Manifest.load(root).scenes
+STATEMENTS = ("name", "licence", "contact", "description", "citation")
+"""What people say of a data set in ``dataset.json``; a later build keeps it."""
 
 
 def publish(
-    root: Path, recipe: Recipe, name: str | None, licence: str | None
+    root: Path,
+    recipe: Recipe,
+    roster: Roster,
+    name: str | None,
+    licence: str | None,
+    stated: Mapping[str, Any] | None = None,
 ) -> tuple[tuple[SceneEntry, ...], dict[str, Any]]:
-    """Split, move scenes to their side, and write all that is derived from the records.
+    """Move scenes to their side, and write all that is derived from the roster.
 
     Killed at any moment, a second call ends in the same files.
+
+    Parameters
+    ----------
+    root : Path
+        Of the data set.
+    recipe : Recipe
+        Its recipe.
+    roster : Roster
+        All its scenes.
+    name, licence : str or None
+        For ``dataset.json``; None keeps what stands there.
+    stated : mapping, optional
+        A ``dataset.json`` that this one repeats: moment, and number of videos refused.
 
     Returns
     -------
@@ -39,7 +55,9 @@ def publish(
         All scenes, sorted by id, and the audit gate's verdict; both empty where there is no scene.
     """
     records = read_records(root)
-    scenes = _entries(root, recipe, records, published_scenes(root))
+    entries = [*map(_old_line, roster.old), *roster.fresh]
+    placed = (_place(root, scene, roster) for scene in entries)
+    scenes = tuple(sorted(placed, key=lambda entry: entry.scene))
     # Also where nothing was built: it says why.
     _write_selection(root, records)
     if not scenes:
@@ -51,52 +69,52 @@ def publish(
     for path, text in split_lists(scenes).items():
         write_atomic(root / path, text.encode())
     refused = sum(record["refused"] is not None for record in records.values())
-    _write_dataset(root, recipe, scenes, verdict, refused, name, licence)
-    _write_checksums(root, scenes)
+    facts = {"name": name, "licence": licence, "refused_videos": refused}
+    _write_dataset(root, recipe, scenes, verdict, facts | _repeated(stated))
+    write_derived(root)
     return scenes, verdict
 
 
-def _entries(
-    root: Path,
-    recipe: Recipe,
-    records: dict[str, dict[str, Any]],
-    old: tuple[SceneEntry, ...],
-) -> tuple[SceneEntry, ...]:
-    known = {scene.scene for scene in old}
-    fresh = [
-        scene
-        for record in records.values()
-        for scene in record["scenes"]
-        if scene["scene"] not in known
-    ]
-    groups: dict[str, int] = {}
-    for group in [*(scene.group for scene in old), *(scene["group"] for scene in fresh)]:
-        groups[group] = groups.get(group, 0) + 1
-    sides = assign_splits(groups, recipe.split, {scene.group: scene.split for scene in old})
-    entries = [*old, *(_publish(root, scene, *sides[scene["group"]]) for scene in fresh)]
-    return tuple(sorted(entries, key=lambda entry: entry.scene))
+def _old_line(scene: SceneEntry) -> dict[str, Any]:
+    """A published scene as a record has it: its files named within its own folder."""
+    line: dict[str, Any] = strict_json.loads(scene.to_line())
+    for file in line["files"]:
+        file["path"] = PurePosixPath(file["path"]).name
+    return line
 
 
-def _publish(root: Path, scene: dict[str, Any], split: str, reason: str) -> SceneEntry:
-    """Move a finished scene to its side of the split; a second call finds it there."""
-    name = scene["scene"]
-    place, staged = root / split / name, root / SCRATCH / "scenes" / name
-    if staged.is_dir():
-        place.parent.mkdir(exist_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
-        staged.rename(place)
-    files = [entry | {"path": f"{split}/{name}/{entry['path']}"} for entry in scene["files"]]
+def _place(root: Path, scene: dict[str, Any], roster: Roster) -> SceneEntry:
+    """Move a scene to its side of the split; a second call finds it there."""
+    name, dealt = scene["scene"], roster.dealt[scene["scene"]]
+    _move(root, name, dealt.split)
+    files = [file | {"path": f"{dealt.split}/{name}/{file['path']}"} for file in scene["files"]]
+    rights = roster.rights.get(scene["source"]["sha256"], {})
     line = strict_json.dumps(
         scene
         | {
             "schema": SCENE_SCHEMA,
-            "split": split,
-            "split_reason": reason,
-            "group_reason": ["source"],
+            "split": dealt.split,
+            "split_reason": dealt.split_reason,
+            "group": dealt.group,
+            "group_reason": dealt.group_reason,
+            "source": scene["source"] | rights,
             "files": files,
         }
     )
     return SceneEntry.from_line(line, where=f"scene {name}")
+
+
+def _move(root: Path, name: str, split: str) -> None:
+    """Bring a scene's folder from the scratch, or from the other side, to where it belongs."""
+    place = root / split / name
+    staged = root / SCRATCH / "scenes" / name
+    others = [root / side / name for side in SPLITS if side != split and not place.is_dir()]
+    for origin in (staged, *others):
+        if origin.is_dir():
+            place.parent.mkdir(exist_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+            origin.rename(place)
+            return
 
 
 def _audit(scene: SceneEntry) -> Audit:
@@ -121,10 +139,15 @@ def _write_selection(root: Path, records: dict[str, dict[str, Any]]) -> None:
         for line in path.read_text(encoding="utf-8").splitlines():
             lines[strict_json.loads(line)["source"]] = line
     for sha, record in records.items():
-        lines[sha] = strict_json.dumps(
-            {key: record[key] for key in ("source", "video", "refused", "selection")}
-        )
+        told = {key: record[key] for key in ("source", "video", "refused", "selection")}
+        dropped = {"dropped": record["dropped"]} if record["dropped"] else {}
+        lines[sha] = strict_json.dumps(told | dropped)
     write_atomic(path, "".join(f"{lines[sha]}\n" for sha in sorted(lines)).encode())
+
+
+def _repeated(stated: Mapping[str, Any] | None) -> dict[str, Any]:
+    kept = (*STATEMENTS, "version", "refused_videos", "created")
+    return {key: stated[key] for key in kept if key in stated} if stated else {}
 
 
 def _write_dataset(
@@ -132,27 +155,26 @@ def _write_dataset(
     recipe: Recipe,
     scenes: tuple[SceneEntry, ...],
     verdict: dict[str, Any],
-    refused: int,
-    name: str | None,
-    licence: str | None,
+    facts: Mapping[str, Any],
 ) -> None:
     path = root / "dataset.json"
     before = strict_json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    told = {name: facts.get(name) or before.get(name) for name in STATEMENTS}
     counts = {side: sum(scene.split == side for scene in scenes) for side in ("train", "test")}
     dataset = {
         "schema": DATASET_SCHEMA,
-        "name": name or before.get("name") or root.resolve().name,
-        "version": "1.0.0",
-        "created": before.get("created") or _created(),
-        "licence": licence or before.get("licence"),
-        "description": "",
-        "contact": "",
-        "citation": "",
+        "name": told["name"] or root.resolve().name,
+        "version": facts.get("version") or before.get("version") or "1.0.0",
+        "created": facts.get("created") or before.get("created") or _created(),
+        "licence": told["licence"] or None,
+        "description": told["description"] or "",
+        "contact": told["contact"] or "",
+        "citation": told["citation"] or "",
         "recipe": recipe.to_record(),
         "recipe_sha256": recipe.digest,
         "scenes": counts,
         "groups": len({scene.group for scene in scenes}),
-        "refused_videos": refused,
+        "refused_videos": facts["refused_videos"],
         "size": {
             "files": sum(len(scene.files) for scene in scenes),
             "bytes": sum(entry.bytes for scene in scenes for entry in scene.files),
@@ -160,7 +182,7 @@ def _write_dataset(
         "manifest_sha256": manifest_digest(root),
         "audit": verdict,
         "leakage": {
-            "medium_identity": recipe.ev[1] == 0,
+            "medium_identity": recipe.is_identity,
             "aux_on_disk": any(scene.aux for scene in scenes),
         },
         "complete": True,
@@ -173,11 +195,3 @@ def _created() -> str:
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _write_checksums(root: Path, scenes: tuple[SceneEntry, ...]) -> None:
-    listed = {entry.path: entry.sha256 for scene in scenes for entry in scene.files}
-    for name in ("dataset.json", "manifest.jsonl", "selection.jsonl", *split_lists(scenes)):
-        listed[name] = bytes_sha256(root / name)
-    text = "".join(f"{listed[path]}  {path}\n" for path in sorted(listed))
-    write_atomic(root / CHECKSUMS, text.encode())

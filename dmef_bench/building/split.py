@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any, Literal
 
 from dmef_bench.errors import UsageError
 
@@ -19,25 +22,41 @@ class SplitRule:
         Scene counts where at least ``train + test`` scenes exist, their ratio otherwise.
     salt : str
         Mixed into every hash; another salt deals the groups anew.
+    mode : {"count", "ratio"}
+        ``"ratio"`` never counts, however many scenes there are.
     """
 
     train: int = 80
     test: int = 30
     salt: str = "dmef"
+    mode: Literal["count", "ratio"] = "count"
 
     @classmethod
     def parse(cls, text: str) -> SplitRule:
-        """``"80/30"`` as a rule.
+        """``"80/30"``, or the share that trains, as a rule.
 
         Examples
         --------
         >>> SplitRule.parse("80/30")
-        SplitRule(train=80, test=30, salt='dmef')
+        SplitRule(train=80, test=30, salt='dmef', mode='count')
+        >>> SplitRule.parse("0.75")
+        SplitRule(train=3, test=1, salt='dmef', mode='ratio')
         """
+        if re.fullmatch(r"0?\.[0-9]+", text) and 0 < Fraction(text) < 1:
+            share = Fraction(text)
+            return cls(share.numerator, share.denominator - share.numerator, mode="ratio")
         train, slash, test = text.partition("/")
         if not (slash and train.isdecimal() and test.isdecimal() and int(train) + int(test)):
-            raise UsageError(f"{text!r} is no split; write TRAIN/TEST, for example 80/30.")
+            raise UsageError(
+                f"{text!r} is no split; write TRAIN/TEST, for example 80/30, the share that "
+                "trains, for example 0.75, or the name of a file."
+            )
         return cls(train=int(train), test=int(test))
+
+    def to_record(self) -> dict[str, Any]:
+        """As a recipe's record keeps it; the usual mode goes without saying."""
+        record = asdict(self)
+        return record if self.mode != "count" else {k: v for k, v in record.items() if k != "mode"}
 
 
 def position(group: str, salt: str) -> float:
@@ -77,7 +96,7 @@ def assign_splits(
     settled = settled or {}
     sides = {group: (settled[group], "settled") for group in groups if group in settled}
     fresh = sorted(set(groups) - set(sides), key=lambda group: position(group, rule.salt))
-    by_count = sum(groups.values()) >= rule.train + rule.test
+    by_count = rule.mode == "count" and sum(groups.values()) >= rule.train + rule.test
     in_test = sum(groups[group] for group, (side, _) in sides.items() if side == "test")
     for group in fresh:
         if by_count:

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from dmef_bench.building.inventory import read_checksums
 from dmef_bench.building.layout import CHECKSUMS, SCRATCH, manifest_digest, split_lists
-from dmef_bench.errors import DmefError, ManifestError
-from dmef_bench.imagefile import bytes_sha256, pixels_sha256, read_image
-from dmef_bench.manifest import FileEntry, Manifest, SceneEntry, check_relative
+from dmef_bench.building.likeness import Features, find_alike
+from dmef_bench.building.papers_check import check_papers
+from dmef_bench.building.proving import Proof, prove_scene
+from dmef_bench.building.public_check import check_public
+from dmef_bench.building.release import check_release
+from dmef_bench.datasets import PUBLIC_SETS
+from dmef_bench.errors import ManifestError, UsageError
+from dmef_bench.imagefile import bytes_sha256
+from dmef_bench.manifest import Manifest, SceneEntry
+
+Progress = Callable[[int, int], None]
+"""Called with (done, in all)."""
+
+OURS = "4k-dmef"
+AUDITED = 0.05
+"""The audit of so large a share of the scenes is measured again, of one at least."""
 
 
 @dataclass(frozen=True)
@@ -45,44 +61,124 @@ class Report:
         count = len(self.problems)
         return [*self.problems, f"{self.root}: {count} problem{'s' * (count > 1)} found."]
 
+    def to_record(self) -> dict[str, Any]:
+        """The same, for ``--json``."""
+        return {
+            "ok": self.ok,
+            "problems": list(self.problems),
+            "scenes": self.scenes,
+            "files": self.files,
+        }
+
 
 def verify_dataset(
     root: Path | str,
     dataset: str | None = None,
     *,
     quick: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    release: bool = False,
+    jobs: int = 1,
+    progress: Progress | None = None,
 ) -> Report:
     """Prove a data set, or list what is wrong with it; bad data never raises.
 
     Parameters
     ----------
     root : Path or str
-        Folder that ``dmef build`` wrote.
+        Folder that ``dmef build`` wrote, or that holds a public data set.
     dataset : str, optional
-        Only ``"4k-dmef"`` so far.
+        ``"4k-dmef"`` (the default), or one of `dmef_bench.datasets.PUBLIC_SETS`: then counts and
+        sizes are held against those published.
     quick : bool
         Existence, sizes and the manifest's logic only; no picture is opened.
+    release : bool
+        Also list what is still blank: licence, contact, consent, ``TODO:`` lines (4k-dmef).
+    jobs : int
+        Threads.
     progress : callable, optional
-        Called with (files done, files in all).
+        See `Progress`.
+
+    Raises
+    ------
+    UsageError
+        Fewer than one thread, or a release of a public set.
     """
     root = Path(root)
-    if dataset not in (None, "4k-dmef"):
-        return Report(root, (f"No data set is called {dataset!r}; dmef verifies 4k-dmef.",))
+    if jobs < 1:
+        raise UsageError("--jobs is at least 1.")
+    if dataset in PUBLIC_SETS:
+        if release:
+            raise UsageError(f"--release is for data sets of your own, not for {dataset}.")
+        found = check_public(root, dataset, quick=quick, jobs=jobs, progress=progress)
+        return Report(root, tuple(found[0]), *found[1:])
+    if dataset not in (None, OURS):
+        known = ", ".join((OURS, *PUBLIC_SETS))
+        return Report(root, (f"No data set is called {dataset!r}; dmef verifies {known}.",))
     try:
         manifest = Manifest.load(root)
-        listed = _read_checksums(root)
+        listed = read_checksums(root)
     except ManifestError as error:
         return Report(root, (str(error),))
     problems = _check_logic(manifest, listed) + _check_listing(root, listed)
-    pictures = [(scene, entry) for scene in manifest.scenes for entry in scene.files]
-    for done, (scene, entry) in enumerate(pictures, start=1):
-        problems += _check_picture(manifest, scene, entry, quick=quick)
-        if progress:
-            progress(done, len(pictures))
-    if not quick:
-        problems += _check_other_files(root, listed, {entry.path for _, entry in pictures})
+    problems += _prove_scenes(manifest, quick=quick, jobs=jobs, progress=progress)
+    pictures = {entry.path for scene in manifest.scenes for entry in scene.files}
+    changed = [] if quick else _check_other_files(root, listed, pictures)
+    # What papers say is worth reading only where they are those that were written.
+    problems += changed + check_papers(manifest, quick=quick or bool(changed))
+    if release:
+        problems += check_release(manifest)
     return Report(root, tuple(problems), len(manifest.scenes), len(pictures))
+
+
+def _prove_scenes(
+    manifest: Manifest, *, quick: bool, jobs: int, progress: Progress | None
+) -> list[str]:
+    """Look at every picture; then, whether one place is shown on both sides of the split."""
+    again = _sample(manifest)
+    problems: list[str] = []
+    features: dict[str, Features] = {}
+    for scene, proof in _proofs(manifest, again, quick, jobs, progress):
+        problems += proof.problems
+        if proof.features is not None:
+            features[scene.scene] = proof.features
+    sides = {scene.scene: scene.split for scene in manifest.scenes}
+    # find_alike leaves out pairs of one group: here, of one side.
+    for one, other, count in find_alike(features, sides, set(features)):
+        problems.append(
+            f"{one} ({sides[one]}) and {other} ({sides[other]}) show the same place ({count} "
+            "common features), on both sides of the split. Build with --groups or --resplit."
+        )
+    return problems
+
+
+def _proofs(
+    manifest: Manifest, again: set[str], quick: bool, jobs: int, progress: Progress | None
+) -> Iterator[tuple[SceneEntry, Proof]]:
+    # Threads are enough: decoding and hashing leave Python's lock alone.
+    with ThreadPoolExecutor(jobs) as pool:
+
+        def prove(scene: SceneEntry) -> Proof:
+            return prove_scene(manifest, scene, quick=quick, audit=scene.scene in again)
+
+        done, total = 0, sum(len(scene.files) for scene in manifest.scenes)
+        proofs = pool.map(prove, manifest.scenes)
+        try:
+            for scene, proof in zip(manifest.scenes, proofs, strict=True):
+                yield scene, proof
+                done += len(scene.files)
+                if progress:
+                    progress(done, total)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _sample(manifest: Manifest) -> set[str]:
+    """The scenes whose audit is repeated: always the same, and spread over videos."""
+    names = sorted(
+        (scene.scene for scene in manifest.scenes),
+        key=lambda name: hashlib.sha256(name.encode()).digest(),
+    )
+    return set(names[: math.ceil(AUDITED * len(names))])
 
 
 def _check_logic(manifest: Manifest, listed: dict[str, str]) -> list[str]:
@@ -100,56 +196,14 @@ def _check_logic(manifest: Manifest, listed: dict[str, str]) -> list[str]:
         )
     for name, text in split_lists(manifest.scenes).items():
         path = manifest.root / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or path.read_bytes() != text.encode():
             problems.append(f"{name} does not list the scenes of the manifest.")
-    sides: dict[str, str] = {}
+    sides: dict[tuple[str, str], str] = {}
     for scene in manifest.scenes:
-        if sides.setdefault(scene.group, scene.split) != scene.split:
-            problems.append(f"group {scene.group} stands on both sides of the split.")
+        for kind, shared in (("group", scene.group), ("video", str(scene.source.get("sha256")))):
+            if sides.setdefault((kind, shared), scene.split) != scene.split:
+                problems.append(f"{kind} {shared} stands on both sides of the split.")
     return problems
-
-
-def _check_picture(
-    manifest: Manifest, scene: SceneEntry, entry: FileEntry, *, quick: bool
-) -> list[str]:
-    mend = "Restore the file, or rebuild this scene with `dmef build --rebuild`."
-    try:
-        path = manifest.file(entry)
-        if not path.is_file():
-            return [f"{entry.path}: missing. {mend}"]
-        if path.stat().st_size != entry.bytes:
-            return [f"{entry.path}: {path.stat().st_size} bytes instead of {entry.bytes}. {mend}"]
-        if quick:
-            return []
-        bytes_agree = bytes_sha256(path) == entry.sha256
-        image = read_image(path)
-        if image.dtype != np.dtype(entry.dtype) or image.shape[:2] != (scene.height, scene.width):
-            return [f"{entry.path}: {image.dtype} {image.shape} is not what was built. {mend}"]
-        if pixels_sha256(image) != entry.pixels:
-            also = "" if bytes_agree else " (bytes too)"
-            return [f"{entry.path}: pixels differ from the manifest{also}. {mend}"]
-        if not bytes_agree:
-            return [f"{entry.path}: same pixels, other bytes: the file was written again. {mend}"]
-    except (DmefError, OSError) as error:
-        return [f"{entry.path}: {error}"]
-    return []
-
-
-def _read_checksums(root: Path) -> dict[str, str]:
-    try:
-        lines = (root / CHECKSUMS).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(
-            f"{CHECKSUMS} cannot be read ({error}); run the build again."
-        ) from error
-    listed = {}
-    for line in lines:
-        digest, gap, path = line.partition("  ")
-        if not gap:
-            raise ManifestError(f"{CHECKSUMS}: {line!r} is no line of it; run the build again.")
-        check_relative(path, CHECKSUMS)
-        listed[path] = digest
-    return listed
 
 
 def _check_listing(root: Path, listed: dict[str, str]) -> list[str]:
@@ -172,5 +226,8 @@ def _check_other_files(root: Path, listed: dict[str, str], pictures: set[str]) -
     for path in sorted(set(listed) - pictures):
         file = root / path
         if file.is_file() and not file.is_symlink() and bytes_sha256(file) != listed[path]:
-            problems.append(f"{path}: was changed after the build. Restore it, or build again.")
+            problems.append(
+                f"{path}: was changed after the build. Restore it; if the change is meant (an "
+                "answer in DATASHEET.md), run `dmef describe ROOT`."
+            )
     return problems

@@ -6,21 +6,27 @@ import hashlib
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
 
-from dmef_bench.building.colour import Colour, FrameU8, Look, ToRgb, half_luma
+from dmef_bench.building.clip import SmallFrame, VideoInfo
+from dmef_bench.building.colour import FrameU8, Look, ToRgb, half_luma
 from dmef_bench.building.decoding import Pass
-from dmef_bench.building.packets import check_complete, open_video, read_index
+from dmef_bench.building.packets import (
+    TruncatedError,
+    check_complete,
+    open_video,
+    read_index,
+    salvaged,
+)
 from dmef_bench.errors import VideoError
 
 # Seeking throws away what the decoder holds back for reordering, rarely more than four frames.
@@ -28,109 +34,18 @@ _SEEK_PAYS_BEYOND = 4
 _EARLIER_KEYFRAMES = 3
 
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video is; nothing of where, by whom or with which camera it was made.
+class HdrError(VideoError):
+    """HDR video where none is wanted; ``hdr`` says which kind."""
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    bytes : int
-        Its size.
-    sha256 : str
-        Of its bytes.
-    container, codec, profile, pixel_format : str
-        As FFmpeg names them.
-    stream : int
-        Index of the video stream in the container.
-    coded_height, coded_width : int
-        Size of a decoded frame, before rotation.
-    height, width : int
-        Size of a frame as shown and as `VideoReader.frame` returns it.
-    rotation : int
-        Degrees, a multiple of 90; positive turns the decoded frame counter-clockwise.
-    time_base : Fraction
-        Seconds of one tick of ``pts``.
-    frames : int
-        Frames to be shown, each reachable by index.
-    packets, discarded : int
-        Coded frames in the file, and those of them an edit list hides.
-    stated_frames : int or None
-        What the container claims; None where it claims nothing.
-    count : str
-        ``verified`` where the claim holds, ``unverified`` where there is none.
-    index : str
-        ``packets``, or ``decoded`` where the container has no presentation times.
-    keyframes : int
-        Packets a decoder can start from.
-    duration : Fraction
-        Seconds from the first frame's start to the last one's end.
-    average_rate : Fraction
-        Frames a second over the frames to be shown.
-    vfr : bool
-        Whether frame intervals differ by more than rounding.
-    colour : Colour
-        Matrix, range, transfer, primaries.
-    hdr : str
-        ``none``, or what kind.
-    """
+    def __init__(self, name: str, hdr: str) -> None:
+        super().__init__(
+            f"{name}: {hdr}. 8-bit exposures from HDR need a tone curve: re-record in SDR, or "
+            "convert the clip to SDR first."
+        )
+        self.name, self.hdr = name, hdr
 
-    path: Path
-    bytes: int
-    sha256: str
-    container: str
-    stream: int
-    codec: str
-    profile: str
-    pixel_format: str
-    coded_height: int
-    coded_width: int
-    height: int
-    width: int
-    rotation: int
-    time_base: Fraction
-    frames: int
-    packets: int
-    discarded: int
-    stated_frames: int | None
-    count: str
-    index: str
-    keyframes: int
-    duration: Fraction
-    average_rate: Fraction
-    vfr: bool
-    colour: Colour
-    hdr: str
-
-    def to_record(self) -> dict[str, Any]:
-        """The fields as the manifest keeps them: file name instead of path, fractions as text."""
-        record = asdict(self)
-        record["name"] = record.pop("path").name
-        record["duration"] = round(float(self.duration), 6)
-        for key in ("time_base", "average_rate"):
-            numerator, denominator = record[key].as_integer_ratio()
-            record[key] = f"{numerator}/{denominator}"
-        return record
-
-
-@dataclass(frozen=True, eq=False)
-class SmallFrame:
-    """A frame as analysis needs it, made without the accurate conversion.
-
-    Parameters
-    ----------
-    index : int
-        Which frame.
-    rgb : ndarray, shape (h, w, 3), uint8
-        Shrunk by area, upright.
-    half_luma : ndarray, shape (H / 2, W / 2), uint8
-        Coded luma at half size, not rotated, in the stream's own range: for sharpness.
-    """
-
-    index: int
-    rgb: FrameU8
-    half_luma: npt.NDArray[np.uint8]
+    def __reduce__(self) -> tuple[type[HdrError], tuple[str, str]]:
+        return HdrError, (self.name, self.hdr)
 
 
 class VideoReader:
@@ -147,12 +62,16 @@ class VideoReader:
         Of its bytes, where the caller has it already; computed when `info` is first asked for.
     allow_hdr : bool
         Open HDR video too. Its frames then keep the HDR transfer, squeezed into eight bits: good
-        for looking, not for building.
+        for looking, not for building; `signals` keeps all of them.
+    salvage : bool
+        Open truncated video too, and show what comes before its last keyframe.
 
     Raises
     ------
+    TruncatedError, HdrError
+        As they say.
     VideoError
-        Not a video, truncated, HDR, interlaced, a pixel format or an orientation that is not
+        Not a video, interlaced, a pixel format or an orientation that is not
         read. The message says what, where, and how to mend it.
 
     Examples
@@ -163,21 +82,23 @@ class VideoReader:
     """
 
     def __init__(
-        self, path: Path | str, *, sha256: str | None = None, allow_hdr: bool = False
+        self,
+        path: Path | str,
+        *,
+        sha256: str | None = None,
+        allow_hdr: bool = False,
+        salvage: bool = False,
     ) -> None:
         self.path = Path(path)
         self._sha256 = sha256
-        self._graphs: dict[tuple[int, int], ToRgb] = {}
+        self._graphs: dict[tuple[tuple[int, int], bool], ToRgb] = {}
         self._container, self._stream = open_video(self.path)
         try:
             self._index = read_index(self._container, self._stream, self.path)
-            self._count = check_complete(self._container, self._stream, self._index, self.path)
+            self._count = self._completeness(salvage)
             self._look = self._first_look()
             if self._look.hdr != "none" and not allow_hdr:
-                raise VideoError(
-                    f"{self.path.name}: {self._look.hdr}. 8-bit exposures from HDR need a tone "
-                    "curve: re-record in SDR, or convert the clip to SDR first."
-                )
+                raise HdrError(self.path.name, self._look.hdr)
         except BaseException:
             self._container.close()
             raise
@@ -284,15 +205,23 @@ class VideoReader:
         VideoError
             No such frame, a damaged one, or indices that do not rise.
         """
-        for index, frame in self._decoded(self._rising(indices)):
-            if frame is None:
-                raise VideoError(
-                    f"{self.path.name}: frame {index} ({float(self.time(index)):.3f} s) is "
-                    "damaged. Copy the file again, or choose other frames."
-                )
-            yield self._to_rgb(self._look.size)(frame)
+        to_rgb = self._to_rgb(self._look.size)
+        return (to_rgb(frame).astype(np.uint8, copy=False) for frame in self._sound(indices))
 
-    def small_frames(self, indices: Iterable[int], long_side: int = 480) -> Iterator[SmallFrame]:
+    def signals(self, indices: Iterable[int]) -> Iterator[npt.NDArray[np.uint16]]:
+        """Several frames as `frames`, but with sixteen bits a channel: for HDR.
+
+        Yields
+        ------
+        ndarray, shape (H, W, 3), uint16
+            RGB, upright; 65535 is a signal of 1.
+        """
+        to_rgb = self._to_rgb(self._look.size, deep=True)
+        return (to_rgb(frame).astype(np.uint16, copy=False) for frame in self._sound(indices))
+
+    def small_frames(
+        self, indices: Iterable[int], long_side: int = 480, *, deep: bool = False
+    ) -> Iterator[SmallFrame]:
         """Frames for analysis: small, cheap, damaged ones left out.
 
         Parameters
@@ -301,18 +230,41 @@ class VideoReader:
             Strictly rising.
         long_side : int
             Pixels of the longer side; smaller video is not enlarged.
+        deep : bool
+            Sixteen bits a channel, as `signals`.
 
         Yields
         ------
         SmallFrame
             In the same order.
         """
-        height, width = self._look.size
-        shrink = min(1.0, long_side / max(height, width))
-        to_rgb = self._to_rgb((max(1, round(height * shrink)), max(1, round(width * shrink))))
+        to_rgb = self._to_rgb(self._small_size(long_side), deep=deep)
         for index, frame in self._decoded(self._rising(indices)):
             if frame is not None:
                 yield SmallFrame(index, to_rgb(frame), half_luma(frame))
+
+    def _small_size(self, long_side: int) -> tuple[int, int]:
+        height, width = self._look.size
+        shrink = min(1.0, long_side / max(height, width))
+        return max(1, round(height * shrink)), max(1, round(width * shrink))
+
+    def _sound(self, indices: Iterable[int]) -> Iterator[VideoFrame]:
+        for index, frame in self._decoded(self._rising(indices)):
+            if frame is None:
+                raise VideoError(
+                    f"{self.path.name}: frame {index} ({float(self.time(index)):.3f} s) is "
+                    "damaged. Copy the file again, or choose other frames."
+                )
+            yield frame
+
+    def _completeness(self, salvage: bool) -> str:
+        try:
+            return check_complete(self._container, self._stream, self._index, self.path)
+        except TruncatedError:
+            if not salvage:
+                raise
+            self._index = salvaged(self._index, self._stream, self.path)
+            return "salvaged"
 
     @property
     def _time_base(self) -> Fraction:
@@ -332,10 +284,10 @@ class VideoReader:
             raise VideoError(f"{self.path.name}: frames are read in rising order, not {checked}.")
         return checked
 
-    def _to_rgb(self, size: tuple[int, int]) -> ToRgb:
-        if size not in self._graphs:
-            self._graphs[size] = ToRgb(self._look, size, self.path.name)
-        return self._graphs[size]
+    def _to_rgb(self, size: tuple[int, int], *, deep: bool = False) -> ToRgb:
+        if (size, deep) not in self._graphs:
+            self._graphs[size, deep] = ToRgb(self._look, size, self.path.name, deep=deep)
+        return self._graphs[size, deep]
 
     def _first_look(self) -> Look:
         for _, frame in Pass(self._container, self._stream, wanted=frozenset(self.pts[:1])):

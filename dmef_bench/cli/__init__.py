@@ -14,6 +14,9 @@ from dmef_bench.errors import DmefError
 COMMANDS = (
     "build",
     "verify",
+    "describe",
+    "overview",
+    "export",
     "datasets",
     "bench",
     "leaderboard",

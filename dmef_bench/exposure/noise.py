@@ -66,6 +66,36 @@ LEVELS: dict[str, SensorNoise] = {
 """The strengths that have a name."""
 
 
+def parse_noise(text: str) -> SensorNoise:
+    """Read a strength: a key of `LEVELS`, or ``A,B`` for photon variance and dark deviation.
+
+    Parameters
+    ----------
+    text : str
+        For example ``"mild"`` or ``"2e-4,5e-4"``.
+
+    Raises
+    ------
+    UsageError
+        Neither.
+
+    Examples
+    --------
+    >>> parse_noise("2e-4,5e-4") == parse_noise("mild")
+    True
+    """
+    if text in LEVELS:
+        return LEVELS[text]
+    try:
+        a, b = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"No noise is called {text!r}; choose {' or '.join(LEVELS)}, or give A,B: photon "
+            "variance and standard deviation in the dark, like 2e-4,5e-4."
+        ) from error
+    return SensorNoise(a, b)
+
+
 @dataclass(frozen=True)
 class SeededNoise:
     """Sensor noise for one exposure of one scene: the same every time it is asked for.

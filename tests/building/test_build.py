@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dmef_bench.building.build import build_dataset, find_videos
+from dmef_bench.building.build import build_dataset
 from dmef_bench.building.lock import build_lock
 from dmef_bench.building.recipe import Recipe
+from dmef_bench.building.sources import find_videos
 from dmef_bench.building.split import SplitRule
 from dmef_bench.building.verify import verify_dataset
 from dmef_bench.building.video import VideoReader
@@ -29,15 +30,15 @@ from dmef_bench.exposure.synthesis import expose
 from dmef_bench.imagefile import read_image
 from dmef_bench.manifest import Manifest
 
+NAMED = {"dataset.json", "manifest-sha256.txt", "README.md", "DATASHEET.md", "croissant.json"}
+
 
 def contents(root: Path) -> dict[str, bytes]:
     """Every file of a data set but for the moment and the name it was given."""
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file()
-        and ".dmef" not in path.parts
-        and path.name not in {"dataset.json", "manifest-sha256.txt"}
+        if path.is_file() and ".dmef" not in path.parts and path.name not in NAMED
     }
 
 
@@ -95,7 +96,7 @@ def test_the_scratch_folder_may_be_removed_once_all_is_built(dataset, clips, rec
 
 @pytest.mark.slow
 def test_processes_and_order_change_no_byte(built, clips, recipe, tmp_path) -> None:
-    build_dataset(reversed(clips), tmp_path / "two", recipe, jobs=2)
+    build_dataset(reversed(clips), tmp_path / "two", recipe, jobs=2, name="dataset")
     assert contents(tmp_path / "two") == contents(built)
 
 
@@ -133,7 +134,9 @@ def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(built, clips, tmp_pat
 
 def test_another_recipe_needs_another_folder_or_rebuild(dataset, clips, recipe) -> None:
     other = Recipe(preset=None, ev=(-2.0, 1.0, 4.0), split=recipe.split)
-    with pytest.raises(UnavailableError, match=r"ev \[-1.0, 1.0, 3.0\], you asked"):
+    with pytest.raises(
+        UnavailableError, match=r"a dataset with EV -1,1,3, .*; you asked EV -2,1,4"
+    ):
         build_dataset(clips, dataset, other)
     assert verify_dataset(dataset).ok
     report = build_dataset(clips[:1], dataset, other, rebuild=True)

@@ -11,12 +11,10 @@ import numpy as np
 import pytest
 
 from dmef_bench.building.motion import measure_motion, unexplained
-from dmef_bench.building.selection import (
-    NoTripleError,
-    SelectionRules,
-    select_triples,
-    uniform_triple,
-)
+from dmef_bench.building.picking import uniform_triple
+from dmef_bench.building.rules import SelectionRules
+from dmef_bench.building.selection import select_triples
+from dmef_bench.building.triples import NoTripleError
 from dmef_bench.building.video import VideoReader
 from dmef_bench.errors import UsageError, VideoError
 
@@ -142,7 +140,7 @@ def test_without_a_moving_subject_nothing_is_chosen(tmp_path, pictures):
     error = refusal(path)
     number = len(error.selection.rejected)
     assert str(error) == (
-        f"clip.mp4: {number} candidates, none passed: {number} no local motion (< 2%). "
+        f"clip.mp4: {number} candidates, none passed: {number} no local motion (< 2 %). "
         "See selection.jsonl; --pick uniform takes 25/50/75 %."
     )
     assert error.selection.triples == ()
@@ -156,7 +154,7 @@ def test_without_a_moving_subject_nothing_is_chosen(tmp_path, pictures):
 def test_shaking_and_tilting_real_cameras_do_not_pass_for_motion(name, count):
     error = refusal(shared(name))
     assert Counter(triple.reason for triple in error.selection.rejected) == {
-        "no local motion (< 2%)": count
+        "no local motion (< 2 %)": count
     }
 
 
@@ -197,11 +195,11 @@ def test_all_three_samples_come_from_one_shot(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda picture: picture // 40, "black (> 10% at 5 or below)"),
+        (lambda picture: picture // 40, "black (> 10 % at 5 or below)"),
         (lambda picture: picture // 6, "too dark or too bright (mean outside 0.15 to 0.75)"),
         (
             lambda picture: np.minimum(picture.astype(int) * 2, 255),
-            "clipped (> 5% at 250 or above)",
+            "clipped (> 5 % at 250 or above)",
         ),
     ],
     ids=["black", "dark", "clipped"],
@@ -219,7 +217,7 @@ def test_automatic_exposure_at_work_is_refused(tmp_path):
     ]
     path = write_clip(tmp_path / "clip.mp4", pictures, codec_options=FAST)
     reasons = {triple.reason for triple in refusal(path).selection.rejected}
-    assert "brightness drifts (> 2%)" in reasons
+    assert "brightness drifts (> 2 %)" in reasons
 
 
 def test_sample_2_is_not_taken_from_a_blurred_stretch(tmp_path):

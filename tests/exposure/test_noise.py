@@ -11,7 +11,14 @@ from skimage import data
 
 from dmef_bench.errors import UsageError
 from dmef_bench.exposure.camera_response import MODELS, Preferred, Sigmoid
-from dmef_bench.exposure.noise import LEVELS, STRIP_ROWS, SeededNoise, SensorNoise, noise_key
+from dmef_bench.exposure.noise import (
+    LEVELS,
+    STRIP_ROWS,
+    SeededNoise,
+    SensorNoise,
+    noise_key,
+    parse_noise,
+)
 from dmef_bench.exposure.synthesis import expose
 from dmef_bench.scene import to_float
 
@@ -127,3 +134,15 @@ def test_preferred_white_stays_white():
 def test_impossible_strengths_are_refused(a, b):
     with pytest.raises(UsageError, match="SensorNoise"):
         SensorNoise(a, b)
+
+
+def test_a_strength_has_a_name_or_two_numbers() -> None:
+    assert parse_noise("strong") == LEVELS["strong"]
+    assert parse_noise("1e-3, 2e-3") == LEVELS["strong"]
+    assert parse_noise("0,0.01").deviation(5.0) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("text", ["loud", "1", "1,2,3", "a,b", "", "-1,0", "nan,0", "0,inf"])
+def test_what_is_no_strength_is_refused(text) -> None:
+    with pytest.raises(UsageError, match="noise"):
+        parse_noise(text)

@@ -176,4 +176,4 @@ def test_a_budget_ends_what_takes_more(zoo) -> None:
     )
     first = found.probes[0]
     assert (first.outcome, "600 MiB are allowed" in first.message) == ("oom", True)
-    assert found.size == (128, 192)
+    assert found.size == (128, 192), found.record()
