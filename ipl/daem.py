@@ -23,9 +23,9 @@ Response = Literal["input", "eq3", "hybrid"]
 AXES = {"C": 1, "W": 3, "H": 2}
 """Where a dimension stands in (N, C, h, w)."""
 
-# 0.94 MiB of float32 a thread: a slab and its weights stay in the caches, and a call of torch still
+# 1.9 MiB of float32 a thread: a slab and its weights stay in the caches, and a call of torch still
 # takes less time than its work (benchmarks/ipl_batched.py --slab).
-SLAB_FEATURES = 240 * 1024
+SLAB_FEATURES = 480 * 1024
 
 
 class LocalFeatureExtractor(nn.Module):
@@ -123,7 +123,12 @@ class DAEM(nn.Module):
             }
         )
 
-    def forward(self, features: Tensor, form: Form = "batched") -> Tensor:
+    def forward(
+        self,
+        features: Tensor,
+        form: Form = "batched",
+        means: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """Enhance features.
 
         Parameters
@@ -132,6 +137,9 @@ class DAEM(nn.Module):
             C, w and h multiples of the chunk sizes.
         form : {"loop", "batched", "banded"}
             ``banded`` overwrites ``features`` and keeps no gradients.
+        means : mapping of str to Tensor, optional
+            Where ``features`` are a window of a frame: `means` of the frame, cut to the window.
+            Not for ``loop`` and not with ``shift``.
 
         Returns
         -------
@@ -148,14 +156,18 @@ class DAEM(nn.Module):
         self._check_filled(features)
         if self.shift:
             return self._on_moved_grid(features, form)
-        return self._on_grid(features, form)
+        return self._on_grid(features, form, means)
 
-    def _on_grid(self, features: Tensor, form: Form) -> Tensor:
+    def _on_grid(
+        self, features: Tensor, form: Form, means: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
         if form == "loop":
             return _total(self._one_by_one(features, *part) for part in self._extractors())
+        # Those of the features as they came: read before any changes.
+        means = self.means(features) if means is None else means
         if form == "banded":
-            return self._slab_by_slab(features)
-        return self.weigh(features, self.gates(features), self.means(features))
+            return self._slab_by_slab(features, means)
+        return self.weigh(features, self.gates(features), means)
 
     def gates(self, features: Tensor) -> dict[str, Tensor]:
         """Weights in (0, 1) by dimension, each of the features' shape (Eqs. 1 and 2)."""
@@ -203,24 +215,40 @@ class DAEM(nn.Module):
         mean = chunk.mean((2, 3), keepdim=True)
         return mean if self.lfe == "eq3" else chunk + mean
 
-    def _slab_by_slab(self, features: Tensor) -> Tensor:
-        # The means are those of the features as they came, so they are read before any changes.
-        means = self.means(features)
+    def _slab_by_slab(self, features: Tensor, means: Mapping[str, Tensor]) -> Tensor:
         shape = self._slab_shape(features)
         # Buffers serve all slabs: malloc would hand fresh ones back to the system each time, and
         # clearing their pages anew doubles the time.
-        own, inner, outer = features.new_empty(3, self._buffer_size(shape))
+        buffers = features.new_empty(4, self._buffer_size(shape))
         for window in product(*map(_slices, features.shape, shape)):
-            place = features[window]
-            slab = _front(own, place.shape).copy_(place)
-            place.zero_()
-            for dim, extractor in self._extractors():
-                weights = extractor.of_all_chunks(slab, dim, (inner, outer))
-                if self.lfe != "eq3":
-                    place.addcmul_(weights, slab)
-                if self.lfe != "input":
-                    place.addcmul_(weights, _cut(means[dim], window))
+            seen = {dim: _cut(mean, window) for dim, mean in means.items()}
+            self._weigh_slab(features[window], seen, *buffers)
         return features
+
+    def _weigh_slab(
+        self,
+        place: Tensor,
+        means: Mapping[str, Tensor],
+        own: Tensor,
+        inner: Tensor,
+        outer: Tensor,
+        sum_: Tensor,
+    ) -> None:
+        """`weigh` part of the features where they stand."""
+        slab = _front(own, place.shape).copy_(place)
+        if means:
+            place.zero_()
+        total: Tensor | None = None
+        for dim, extractor in self._extractors():
+            buffers = inner, sum_ if total is None else outer
+            gate = extractor.of_all_chunks(slab, dim, buffers)
+            if means:
+                place.addcmul_(gate, means[dim])
+            total = gate if total is None else total.add_(gate)
+        if total is not None and self.lfe == "input":
+            place.mul_(total)
+        elif total is not None and self.lfe == "hybrid":
+            place.addcmul_(slab, total)
 
     def _slab_shape(self, features: Tensor) -> tuple[int, int, int, int]:
         """As many whole bricks as fit into the caches, side by side first."""

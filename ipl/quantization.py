@@ -44,6 +44,21 @@ class Quantized:
         """Bytes of codes, scales and zero points."""
         return self.q.nbytes + self.scale.nbytes + self.zero_point.nbytes
 
+    def to(self, device: torch.device) -> Quantized:
+        """The same on a device."""
+        return Quantized(*(part.to(device) for part in (self.q, self.scale, self.zero_point)))
+
+    def __getitem__(self, window: tuple[slice, ...]) -> Quantized:
+        """Part of the tensor, a slice for each of the first axes, with the scales of its units."""
+        if not self.scale.ndim:
+            return Quantized(self.q[window], self.scale, self.zero_point)
+        # Axes that a unit extends over have one scale for all places.
+        sizes = self.scale.shape[: len(window)]
+        own = tuple(
+            part if size > 1 else slice(None) for part, size in zip(window, sizes, strict=True)
+        )
+        return Quantized(self.q[window], self.scale[own], self.zero_point[own])
+
 
 def quantize(
     t: Tensor,

@@ -88,6 +88,17 @@ def test_each_unit_along_dims_has_its_own_scale() -> None:
         assert torch.equal(dequantize(stored)[:, unit], dequantize(alone))
 
 
+@pytest.mark.parametrize("dims", [None, (0, 2, 3), (1, 2, 3), (1,)])
+def test_a_window_of_codes_is_that_window_of_the_values(dims: tuple | None) -> None:
+    t = torch.randn(2, 6, 8, 10, generator=torch.Generator().manual_seed(5))
+    stored = quantize(t, dims=dims)
+    for window in [
+        (slice(1, 2), slice(2, 5), slice(0, 8), slice(3, 4)),
+        (slice(0, 2), slice(4, 6)),
+    ]:
+        assert torch.equal(dequantize(stored[window]), dequantize(stored)[window])
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_other_floating_types_come_back_in_the_type_asked_for(dtype: torch.dtype) -> None:
     t = torch.randn(500, generator=torch.Generator().manual_seed(2)).to(dtype)
