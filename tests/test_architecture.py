@@ -26,7 +26,7 @@ FLOORS = [
 ]  # fmt: skip
 SAME_FLOOR = {
     ("dmef_bench.metrics", "dmef_bench.imagefile"),  # hashes of weights files
-    ("dmef_bench.building", "dmef_bench.datasets"),  # verify knows the public sets' counts and sizes
+    ("dmef_bench.building", "dmef_bench.datasets"),  # verify knows the public sets' counts
     ("dmef_bench.exposure", "dmef_bench.metrics"),  # the audit scores copies and tone curves
     ("dmef_bench.harness", "dmef_bench.datasets"),  # the isolated child opens the scenes itself
     ("dmef_bench.harness", "dmef_bench.registry"),  # ... and builds the method by name

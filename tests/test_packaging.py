@@ -13,6 +13,7 @@ import pytest
 import dmef_bench
 
 ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = {".py", ".json", ".typed", ".csv", ".html", ".css", ".js", ".safetensors"}
 
 
 @pytest.mark.parametrize("name", ["dmef_bench", "baselines", "ipl"])
@@ -49,7 +50,7 @@ def test_the_wheel_holds_packages_and_their_data(tmp_path) -> None:
         path.relative_to(ROOT).as_posix()
         for package in ("dmef_bench", "baselines", "ipl")
         for path in (ROOT / package).rglob("*")
-        if path.suffix in {".py", ".json", ".typed", ".csv", ".html", ".css", ".js", ".safetensors"} and "__pycache__" not in path.parts
+        if path.suffix in SHIPPED and "__pycache__" not in path.parts
     }
     assert expected <= names
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
