@@ -102,23 +102,25 @@ def fuse_tiles(
         dtype=exposures.dtype,
         memory_format=torch.channels_last,  # as the last convolution wants it
     )
+    grid = [
+        [Rectangle((top, top + side), (left, left + side), (height, width))
+         for left in range(0, width, side)]
+        for top in range(0, height, side)
+    ]  # fmt: skip
     for image in range(count):
         frame, fused = exposures[image : image + 1], pixels[image : image + 1]
-        for top in range(0, height, side):
-            row = [
-                Rectangle((top, top + side), (left, left + side), (height, width))
-                for left in range(0, width, side)
-            ]
-            keys = _keys(frame, row, store)
-            known = [store.get(key) for key in keys]
-            for window, tile in zip(row, known, strict=True):
-                if tile is not None:
-                    window.of(fused).copy_(tile)
-            for start, stop in _runs([tile is None for tile in known]):
-                run = _joined(row[start:stop])
-                run.of(fused).copy_(_fused(network, frame, maps, run, form))
-                for window, key in zip(row[start:stop], keys[start:stop], strict=True):
-                    store.put(key, window.of(fused).clone())
+        keys = [[_key(frame, tile, store) for tile in row] for row in grid]
+        known = [[store.get(key) for key in row] for row in keys]
+        for row, found in zip(grid, known, strict=True):
+            for tile, seen in zip(row, found, strict=True):
+                if seen is not None:
+                    tile.of(fused).copy_(seen)
+        for rows, columns in _patches([[seen is None for seen in found] for found in known]):
+            patch = _spanned(grid[rows[0]][columns[0]], grid[rows[1] - 1][columns[1] - 1])
+            patch.of(fused).copy_(_fused(network, frame, maps, patch, form))
+            for row, its_keys in zip(grid[slice(*rows)], keys[slice(*rows)], strict=True):
+                for tile, key in zip(row[slice(*columns)], its_keys[slice(*columns)], strict=True):
+                    store.put(key, tile.of(fused).clone())
     return pixels
 
 
@@ -149,22 +151,30 @@ def _fused(
     return network.up.pixels(network.body(first, form, blocks), form)
 
 
-def _keys(frame: Tensor, row: Sequence[Rectangle], store: Store) -> list[Key]:
-    """Place, frame size and contents of each tile, with the pixel that reaches into it."""
+def _key(frame: Tensor, tile: Rectangle, store: Store) -> Key:
+    """Place, frame size and contents of a tile, with the pixel that reaches into it."""
     start = time.perf_counter()
-    keys: list[Key] = []
-    for window in row:
-        seen = window.of(frame, halo=1).contiguous().view(torch.uint8).numpy()
-        digest = hashlib.blake2b(seen.data, digest_size=16).digest()
-        keys.append(("tile", window.rows[0], window.columns[0], *window.size, digest))
+    seen = tile.of(frame, halo=1).contiguous().view(torch.uint8).numpy()
+    digest = hashlib.blake2b(seen.data, digest_size=16).digest()
     store.stats.digest_seconds += time.perf_counter() - start
-    return keys
+    return ("tile", tile.rows[0], tile.columns[0], *tile.size, digest)
 
 
-def _runs(wanted: Sequence[bool]) -> Iterator[Span]:
-    """Stretches of True, so that neighbours are computed together."""
+def _patches(missing: Sequence[Sequence[bool]]) -> Iterator[tuple[Span, Span]]:
+    """Rows and columns of rectangles that cover what is missing: neighbours go together."""
+    growing: dict[Span, int] = {}
+    for number, row in enumerate([*missing, []]):
+        runs = set(_runs(row))
+        for run in growing.keys() - runs:
+            yield (growing.pop(run), number), run
+        for run in runs:
+            growing.setdefault(run, number)
+
+
+def _runs(missing: Sequence[bool]) -> Iterator[Span]:
+    """Stretches of True."""
     start = None
-    for index, value in enumerate([*wanted, False]):
+    for index, value in enumerate([*missing, False]):
         if value and start is None:
             start = index
         elif not value and start is not None:
@@ -172,5 +182,6 @@ def _runs(wanted: Sequence[bool]) -> Iterator[Span]:
             start = None
 
 
-def _joined(row: Sequence[Rectangle]) -> Rectangle:
-    return Rectangle(row[0].rows, (row[0].columns[0], row[-1].columns[1]), row[0].size)
+def _spanned(first: Rectangle, last: Rectangle) -> Rectangle:
+    """From the top left of one to the bottom right of the other."""
+    return Rectangle((first.rows[0], last.rows[1]), (first.columns[0], last.columns[1]), first.size)

@@ -363,11 +363,12 @@ def test_the_product_in_256_levels_has_the_precision_of_float16() -> None:
     assert cache.stats.bytes == 2 * 16 * 64 * 96 + 2 * (16 * rows * columns + 8)
 
 
-def test_a_faint_product_keeps_float32() -> None:
-    net, given = network(blocks=8, drtm=False), exposures(1)
+@pytest.mark.parametrize(("blocks", "bias"), [(8, -3.0), (11, 9.0)])
+def test_a_faint_or_strong_product_keeps_float32(blocks: int, bias: float) -> None:
+    net, given = network(blocks=blocks, drtm=False), exposures(1)
     for block in net.blocks:
         for extractor in block.daem.extractors.values():
-            extractor.excite.bias.fill_(-3.0)
+            extractor.excite.bias.fill_(bias)
     filled(net, "position", given)
     in_turn = fused(net, given)
     cache = filled(net, "position", given, what="product")
@@ -459,6 +460,22 @@ def test_a_changed_pixel_costs_its_tile_and_those_its_halo_touches(
     ours = fused(net, given)
     assert (cache.stats.hits, cache.stats.misses) == (9 - tiles, 9 + tiles)
     assert close(ours, with_maps(net, given, cache.maps()), 1e-6)
+
+
+def test_whatever_tiles_are_known_the_others_are_computed() -> None:
+    net = network()
+    cache = filled(net, "pinned", exposures(1, (64, 64)), quant="none")
+    given = exposures(2, (256, 320))
+    expected = with_maps(net, given, cache.maps())
+    generator = torch.Generator().manual_seed(3)
+    for share in (0.1, 0.5, 0.8):
+        changed = given.clone()
+        tiles = torch.rand(4, 5, generator=generator) < share
+        changed[0, 0, 0, 32::64, 32::64] += 0.1 * tiles  # in the middle of a tile
+        cache.reset(keep_calibrated=True)
+        fused(net, changed)
+        assert close(fused(net, given), expected, 1e-6)
+        assert 0 < cache.stats.hits == 20 - int(tiles.sum()) < 20
 
 
 def test_variant_b_pins_maps_alone() -> None:
