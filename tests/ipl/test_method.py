@@ -168,7 +168,7 @@ def test_a_damaged_file_is_refused(weights) -> None:
 def test_missing_weights_are_told(tmp_path) -> None:
     with pytest.raises(UnavailableError, match="does not exist"):
         IPLTiny(weights=tmp_path / "none.safetensors")
-    if IPL.shipped(IPL) is None:
+    if IPL(weights="random", **SHORT).shipped() is None:
         with pytest.raises(UnavailableError, match="No weights for ipl are shipped"):
             IPL()
 
