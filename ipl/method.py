@@ -16,6 +16,7 @@ from torch import Tensor
 from dmef_bench.errors import CheckpointError, UnavailableError, UsageError
 from dmef_bench.exposure.camera_response import CameraResponse
 from dmef_bench.method import RowReader, RowSink
+from dmef_bench.metrics.tonemap import DISPLAY_GAMMA
 from dmef_bench.scene import ExposureStack, Image, size_text
 from dmef_bench.torch_method import RANDOM, TorchMethod
 from ipl.attention_cache import AttentionCache, CachePolicy
@@ -176,6 +177,16 @@ class IPL(TorchMethod):
     def network_in_use(self) -> IPLNetwork:
         """The network with its weights."""
         return cast(IPLNetwork, self._module)
+
+    def target(
+        self,
+        truth: Tensor,
+        evs: tuple[float, ...] | None,  # noqa: ARG002 - a finished picture has no scale
+        *,
+        linear: bool,
+    ) -> Tensor:
+        """What the network should give in training: a finished picture, of radiance as well."""
+        return truth.clamp(0, 1) ** (1 / DISPLAY_GAMMA) if linear else truth
 
     # --- weights -----------------------------------------------------------------------------
 

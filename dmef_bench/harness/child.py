@@ -81,12 +81,12 @@ def _loaded(task: Task) -> Method:
 
 def _limit_device(device: str | None, budget: int) -> None:
     """Let a large GPU behave like a small one in capacity; its speed stays its own."""
-    if device is not None and not device.startswith("cuda"):
+    # Importing torch takes hundreds of MiB, which a budget for the CPU must not pay for nothing.
+    on_cpu = device is not None and not device.startswith("cuda")
+    if on_cpu or not any(Path("/dev").glob("nvidia[0-9]*")):
         return
-    try:
-        import torch
-    except ImportError:
-        return
+    import torch
+
     if torch.cuda.is_available():
         index = torch.device(device or "cuda").index or 0
         total = torch.cuda.get_device_properties(index).total_memory

@@ -53,8 +53,17 @@ def test_a_method_may_want_another_channel_order(batch) -> None:
 
 def test_finished_pictures_are_learnt_as_such_unless_somebody_insists() -> None:
     assert load_trainee("ahdrnet", {}, device="cpu", seed=0).linear is False
-    with pytest.raises(UsageError, match="for radiance"):
-        load_trainee("ahdrnet", {"output": "linear"}, device="cpu", seed=0)
+    assert load_trainee("ahdrnet", {"output": "linear"}, device="cpu", seed=0).linear is True
+
+
+@pytest.mark.parametrize("name", ["ipl-tiny", "ahdrnet", "hdr-transformer"])
+def test_networks_know_what_to_give_for_radiance(name) -> None:
+    method = load_trainee(name, {}, device="cpu", seed=0).method
+    light = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    wanted = method.target(light, (0.0, 2.0, 4.0), linear=True)
+    seen = light ** (1 / 2.2)
+    # Whichever order its channels stand in.
+    assert torch.allclose(wanted.sort(dim=1).values, seen.sort(dim=1).values, atol=1e-6)
 
 
 def test_a_seed_makes_the_weights(batch) -> None:
