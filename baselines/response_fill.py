@@ -31,7 +31,7 @@ _DISBELIEF = 0.06
 """Difference of two aligned frames, of full scale, that noise and rounding do not explain."""
 _FINE_FLOW_LONG_SIDE = 2048
 _WORTH_MERGING = 1.2e-4
-"""Photon noise per unit of exposure from which on merging gains; below, grain is the truth's own."""
+"""Photon noise per unit of exposure from which merging gains; below, grain is the truth's own."""
 
 
 class ResponseFill:
@@ -61,6 +61,22 @@ class ResponseFill:
     Mann's (IEEE TIP 9(8), 2000), the flow is DIS (Kroeger et al., ECCV 2016). A check of forward
     against backward flow was tried and left out: it distrusts flat highlights, which is where the
     fill is needed, and costs 1.5 dB.
+
+    What ``denoise`` is worth, mean PSNR of fourteen triples from seven clips (at most 800 px, five
+    frames apart, known Sigmoid response), in dB:
+
+    ==================  =======  =======
+    exposures, noise    without  with
+    ==================  =======  =======
+    -1, +1, +3, none    43.14    43.14
+    -1, +1, +3, mild    39.90    40.37
+    -1, +1, +3, strong  35.88    36.95
+    -3, -1, +1, mild    38.53    41.50
+    -3, -1, +1, strong  31.37    35.50
+    ==================  =======  =======
+
+    Tried beside it and left out: a feather of 3 px along the fills (-0.2 dB without noise, -0.02
+    with), and smoothing what the flow sees (within 0.15 dB, either way).
     """
 
     name = "response-fill"
