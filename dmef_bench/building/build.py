@@ -292,10 +292,11 @@ def run(
 
 def refusals(root: Path, sources: Mapping[str, Source], recipe: Recipe) -> dict[str, str]:
     """Name to reason, of the videos given that gave no scene; the user sees the names he gave."""
-    return {
-        sources[sha].path.name: record["refused"].replace(
-            public_name(sources[sha], recipe), sources[sha].path.name
-        )
-        for sha, record in read_records(root).items()
-        if sha in sources and record["refused"]
-    }
+    names = Counter(source.path.name for source in sources.values())
+    found = {}
+    for sha, record in read_records(root).items():
+        if sha in sources and record["refused"]:
+            path, public = sources[sha].path, public_name(sources[sha], recipe)
+            key = path.name if names[path.name] == 1 else str(path)
+            found[key] = record["refused"].replace(public, path.name)
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from av.filter import Graph
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from dmef_bench.errors import VideoError
 
@@ -24,7 +26,14 @@ FrameU8 = npt.NDArray[np.uint8]
 _ACCURATE = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 _SMALL = "area+accurate_rnd+full_chroma_int"
 _PIXEL_FORMATS = re.compile(r"yuvj?4(20|22|44)p(10le)?")
-_FIELD_ORDERS = {2: "tt", 3: "bb", 4: "tb", 5: "bt"}
+_IN_THE_PICTURES = -1
+_FIELD_ORDERS = {
+    2: "tt",
+    3: "bb",
+    4: "tb",
+    5: "bt",
+    _IN_THE_PICTURES: "in the picture headers",
+}
 _TURNS = {
     0: None,
     90: cv2.ROTATE_90_COUNTERCLOCKWISE,
@@ -162,7 +171,7 @@ def hdr_name(*, transfer: int, primaries: int, bits: int, dolby_vision: bool) ->
 
 @dataclass(frozen=True)
 class Look:
-    """What the first decoded frame shows about all of them."""
+    """What the first frame shows, or the stream states, about all frames."""
 
     size: tuple[int, int]
     pixel_format: str
@@ -173,24 +182,49 @@ class Look:
     @classmethod
     def at(cls, frame: VideoFrame, field_order: int, path: Path) -> Look:
         """Take the facts from a frame; refuse what is not read."""
-        if field_order in _FIELD_ORDERS or frame.interlaced_frame:
-            order = _FIELD_ORDERS.get(field_order, "in the picture headers")
+        if frame.interlaced_frame:
+            field_order = field_order if field_order in _FIELD_ORDERS else _IN_THE_PICTURES
+        look = cls._from_tags(frame, frame.format.name, field_order, path)
+        dolby_vision = any(frame.side_data.get(kind) for kind in _DOLBY_VISION)
+        hdr = hdr_name(
+            transfer=frame.color_trc,
+            primaries=frame.color_primaries,
+            bits=_bits(frame.format.name),
+            dolby_vision=dolby_vision,
+        )
+        return replace(look, rotation=_rotation(frame, path), hdr=hdr)
+
+    @classmethod
+    def stated(cls, stream: VideoStream, path: Path) -> Look | None:
+        """What the stream says before a frame is decoded, all but orientation and Dolby Vision.
+
+        None where it does not even state a pixel format.
+        """
+        context = stream.codec_context
+        if not context.pix_fmt or not context.width:
+            return None
+        return cls._from_tags(context, context.pix_fmt, context.field_order, path)
+
+    @classmethod
+    def _from_tags(
+        cls, tagged: VideoFrame | VideoCodecContext, name: str, field_order: int, path: Path
+    ) -> Look:
+        if field_order in _FIELD_ORDERS:
             raise VideoError(
-                f"{path.name}: interlaced (field order {order}). "
+                f"{path.name}: interlaced (field order {_FIELD_ORDERS[field_order]}). "
                 "Deinterlace it first, or record progressive video."
             )
-        name = frame.format.name
         if not _PIXEL_FORMATS.fullmatch(name):
             raise VideoError(
                 f"{path.name}: pixel format {name} is not read. Convert it to yuv420p first."
             )
         try:
             colour = colour_of(
-                matrix=frame.colorspace,
-                colour_range=frame.color_range,
-                transfer=frame.color_trc,
-                primaries=frame.color_primaries,
-                height=frame.height,
+                matrix=tagged.colorspace,
+                colour_range=tagged.color_range,
+                transfer=tagged.color_trc,
+                primaries=tagged.color_primaries,
+                height=tagged.height,
                 pixel_format=name,
             )
         except KeyError as error:
@@ -198,18 +232,17 @@ class Look:
                 f"{path.name}: colour matrix {error} (ITU-T H.273) is not read. "
                 "Convert it to BT.709 first."
             ) from error
-        return cls(
-            size=(frame.height, frame.width),
-            pixel_format=name,
-            rotation=_rotation(frame, path),
-            colour=colour,
-            hdr=hdr_name(
-                transfer=frame.color_trc,
-                primaries=frame.color_primaries,
-                bits=frame.format.components[0].bits,
-                dolby_vision=any(frame.side_data.get(kind) for kind in _DOLBY_VISION),
-            ),
+        hdr = hdr_name(
+            transfer=tagged.color_trc,
+            primaries=tagged.color_primaries,
+            bits=_bits(name),
+            dolby_vision=False,
         )
+        return cls((tagged.height, tagged.width), name, rotation=0, colour=colour, hdr=hdr)
+
+
+def _bits(pixel_format: str) -> int:
+    return 10 if pixel_format.endswith("10le") else 8
 
 
 def _rotation(frame: VideoFrame, path: Path) -> int:

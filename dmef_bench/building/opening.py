@@ -28,7 +28,12 @@ _NO_HASH = "not computed"
 
 @contextmanager
 def open_clip(
-    path: Path, recipe: Recipe, *, fps: int | None = None, sha256: str | None = None
+    path: Path,
+    recipe: Recipe,
+    *,
+    fps: int | None = None,
+    sha256: str | None = None,
+    undecoded: bool = False,
 ) -> Iterator[Clip]:
     """Open a video, or a folder of pictures that come ``fps`` a second.
 
@@ -42,6 +47,8 @@ def open_clip(
         Pictures a second of a folder.
     sha256 : str, optional
         Of the source, for its `info`; not computed here.
+    undecoded : bool
+        Only to plan with: no frame is decoded.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def open_clip(
     if fps is not None:
         clip = SequenceReader(path, fps, sha256=sha256 or _NO_HASH)
     else:
-        clip = _open_video(path, recipe, sha256 or _NO_HASH)
+        clip = _open_video(path, recipe, sha256 or _NO_HASH, undecoded=undecoded)
     try:
         size = (clip.info.height, clip.info.width)
         if recipe.require_4k and not is_uhd(size):
@@ -64,10 +71,15 @@ def open_clip(
         clip.close()
 
 
-def _open_video(path: Path, recipe: Recipe, sha256: str) -> Clip:
-    tonemap = recipe.hdr == "tonemap"
+def _open_video(path: Path, recipe: Recipe, sha256: str, *, undecoded: bool) -> Clip:
     try:
-        reader = VideoReader(path, sha256=sha256, allow_hdr=tonemap, salvage=recipe.salvage)
+        reader = VideoReader(
+            path,
+            sha256=sha256,
+            allow_hdr=recipe.hdr == "tonemap",
+            salvage=recipe.salvage,
+            undecoded=undecoded,
+        )
     except TruncatedError as error:
         raise VideoError(
             f"{path.name}: truncated, {error.present} present. Copy it again, or use --salvage "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -306,8 +307,8 @@ def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | N
     """Duration that the header states; other containers' durations are read off what is there."""
     if "matroska" not in container.format.name:
         return None
-    tag = stream.metadata.get("DURATION")
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
     if tag:
-        hours, minutes, seconds = tag.split(":")
+        hours, minutes, seconds = tag.groups()
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     return None if container.duration is None else container.duration / av.time_base

@@ -148,7 +148,7 @@ class Plan:
 def plan_videos(
     videos: Iterable[tuple[Path, Sequence[Pick]]], recipe: Recipe, root: Path, fps: int | None
 ) -> Plan:
-    """Look at the index of every video; nothing is written and hardly anything decoded.
+    """Look at the index of every video; nothing is written and no frame decoded.
 
     Parameters
     ----------
@@ -164,7 +164,8 @@ def plan_videos(
     forecasts, refused = [], {}
     for path, picks in videos:
         try:
-            with open_clip(path, recipe, fps=fps if path.is_dir() else None) as clip:
+            rate = fps if path.is_dir() else None
+            with open_clip(path, recipe, fps=rate, undecoded=True) as clip:
                 forecasts.append(_forecast(clip, picks, recipe))
         except VideoError as error:
             refused[str(path)] = str(error)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import av
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
@@ -65,6 +66,9 @@ class VideoReader:
         for looking, not for building; `signals` keeps all of them.
     salvage : bool
         Open truncated video too, and show what comes before its last keyframe.
+    undecoded : bool
+        Believe what the stream states, where it states enough, instead of looking at a frame: for
+        planning. Orientation and Dolby Vision are not known then.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class VideoReader:
         sha256: str | None = None,
         allow_hdr: bool = False,
         salvage: bool = False,
+        undecoded: bool = False,
     ) -> None:
         self.path = Path(path)
         self._sha256 = sha256
@@ -96,9 +101,13 @@ class VideoReader:
         try:
             self._index = read_index(self._container, self._stream, self.path)
             self._count = self._completeness(salvage)
-            self._look = self._first_look()
+            stated = Look.stated(self._stream, self.path) if undecoded else None
+            self._look = stated or self._first_look()
             if self._look.hdr != "none" and not allow_hdr:
                 raise HdrError(self.path.name, self._look.hdr)
+        except av.FFmpegError as error:
+            self._container.close()
+            raise self._unreadable(error) from error
         except BaseException:
             self._container.close()
             raise
@@ -296,8 +305,16 @@ class VideoReader:
 
     def _decoded(self, indices: Sequence[int]) -> Iterator[tuple[int, VideoFrame | None]]:
         """The frames asked for, None for damaged ones; what seeking can skip is not decoded."""
-        for run in self._runs(indices):
-            yield from self._run(run)
+        try:
+            for run in self._runs(indices):
+                yield from self._run(run)
+        except av.FFmpegError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: av.FFmpegError) -> VideoError:
+        return VideoError(
+            f"{self.path.name}: cannot be read ({error.strerror}). Copy the file again."
+        )
 
     def _runs(self, indices: Sequence[int]) -> Iterator[list[int]]:
         """Split rising indices where starting again at a keyframe decodes less."""
