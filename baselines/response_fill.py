@@ -72,7 +72,7 @@ class ResponseFill:
     -1, +1, +3, mild    39.90    40.37
     -1, +1, +3, strong  35.88    36.95
     -3, -1, +1, mild    38.53    41.50
-    -3, -1, +1, strong  31.37    35.50
+    -3, -1, +1, strong  31.37    35.51
     ==================  =======  =======
 
     Tried beside it and left out: a feather of 3 px along the fills (-0.2 dB without noise, -0.02

@@ -45,6 +45,12 @@ def test_a_clean_photograph_shows_less_than_mild_noise(photo) -> None:
     assert photon_noise(exposed(photo(), -1.0), Sigmoid()) < LEVELS["mild"].a / 2
 
 
+def test_rounding_is_no_noise() -> None:
+    # Four stops down a code is a sixteenth of the light: rounding is the loudest there is.
+    blurred = cv2.GaussianBlur(PHOTO, (0, 0), 3)
+    assert photon_noise(exposed(blurred, -4.0), Sigmoid()) < 1e-5
+
+
 def test_deeper_codes_show_the_same_noise() -> None:
     noise = SensorNoise(1e-3, 0.0)
     deep = exposed((PHOTO.astype(np.uint16) * 257), -1.0, noise)
