@@ -28,6 +28,7 @@ from dmef_bench.building.records import (
     read_records,
     record_path,
 )
+from dmef_bench.building.room import keeping_room
 from dmef_bench.building.roster import call_roll
 from dmef_bench.building.sources import Source, find_videos, hash_sources
 from dmef_bench.building.tables import Tables
@@ -153,7 +154,7 @@ def opened_root(root: Path, recipe: Recipe, *, rebuild: bool = False) -> Iterato
         (scratch / "records").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UnavailableError(f"{root} cannot be written: {error.strerror}.") from error
-    with build_lock(scratch):
+    with build_lock(scratch), keeping_room(root):
         if rebuild:
             _clear(root)
         _check_recipe(root, recipe)

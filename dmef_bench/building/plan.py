@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from dmef_bench.building.clip import Clip, seconds
 from dmef_bench.building.opening import UHD, open_clip
 from dmef_bench.building.picking import Pick, listed_triples
 from dmef_bench.building.recipe import Recipe
+from dmef_bench.building.room import free_bytes
 from dmef_bench.building.scenes import EVERY, TRIPLE
 from dmef_bench.building.selection import find_candidates, too_short
 from dmef_bench.errors import UnavailableError, VideoError
@@ -170,12 +170,6 @@ def plan_videos(
         except VideoError as error:
             refused[str(path)] = str(error)
     return Plan(root, tuple(forecasts), refused, free=free_bytes(root))
-
-
-def free_bytes(root: Path) -> int:
-    """Bytes free where a folder is, or would be made."""
-    place = next(place for place in (root, *root.parents) if place.exists())
-    return shutil.disk_usage(place).free
 
 
 def check_room(plan: Plan, recipe: Recipe) -> None:

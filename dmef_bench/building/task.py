@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from dmef_bench.building.primaries import CHROMATICITIES
 from dmef_bench.building.recipe import Recipe
 from dmef_bench.building.records import Record, blank_record, public_name, write_record
 from dmef_bench.building.repeating import repeat_scenes
+from dmef_bench.building.room import keeping_room
 from dmef_bench.building.scenes import EVERY, TRIPLE, build_scene, drop_scene
 from dmef_bench.building.selection import select_triples
 from dmef_bench.building.sources import Source
@@ -29,14 +28,6 @@ from dmef_bench.building.triples import NoTripleError, Selection, Triple
 from dmef_bench.errors import UnavailableError, VideoError
 
 logger = logging.getLogger(__name__)
-
-_NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
-
-
-class NoRoomError(UnavailableError):
-    """The disk became full, or read-only, while a data set was being built."""
-
-    exit_code = 4
 
 
 def build_video(source: Source, recipe: Recipe, root: Path) -> Record:
@@ -65,6 +56,7 @@ def build_video(source: Source, recipe: Recipe, root: Path) -> Record:
     record = blank_record(source, recipe)
     try:
         with (
+            keeping_room(root),
             one_thread(),
             open_clip(source.path, recipe, fps=source.fps, sha256=source.sha256) as clip,
         ):
@@ -78,9 +70,9 @@ def build_video(source: Source, recipe: Recipe, root: Path) -> Record:
         record["selection"] = error.selection.to_record() if error.selection else None
     except VideoError as error:
         record["refused"] = str(error)
+    except UnavailableError:
+        raise
     except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise NoRoomError(_no_room(root, error)) from error
         record["refused"] = f"{source.path.name}: {error.strerror or error}."
     except Exception as error:
         # A decoder may fail in ways nobody foresaw; the other videos are not to suffer for it.
@@ -93,10 +85,8 @@ def build_video(source: Source, recipe: Recipe, root: Path) -> Record:
         # What stands in a data set names no folder of the machine that built it.
         bare = record["refused"].replace(f"{source.path.parent}/", "")
         record["refused"] = bare.replace(source.path.name, public_name(source, recipe))
-    try:
+    with keeping_room(root, every=True):
         write_record(root, record)
-    except OSError as error:
-        raise NoRoomError(_no_room(root, error)) from error
     return record
 
 
@@ -118,14 +108,6 @@ def check_visible(source: Source, recipe: Recipe, root: Path) -> None:
             f"Worker on host {host} does not see {source.path}. Data set and videos have to lie "
             "under the same path on every machine."
         )
-
-
-def _no_room(root: Path, error: OSError) -> str:
-    free = shutil.disk_usage(root).free
-    return (
-        f"{root}: {error.strerror}, {free / 1e9:.1f} GB free. Finished scenes are kept; "
-        "make room (or use --store triple in another folder) and run the same command again."
-    )
 
 
 def _build_scenes(clip: Clip, source: Source, recipe: Recipe, root: Path, record: Record) -> None:

@@ -22,8 +22,9 @@ from dmef_bench.building.sources import Source
 from dmef_bench.building.task import build_video
 from dmef_bench.errors import DmefError
 
-AHEAD = 64
-"""Videos that wait at an executor of unknown size: ten thousand need not queue there at once."""
+AHEAD = 256
+"""Videos that wait at an executor of unknown size, enough for as many workers: ten thousand need
+not queue there at once."""
 
 
 def work(
@@ -119,7 +120,8 @@ def _alone(source: Source, recipe: Recipe, root: Path) -> str | None:
         return refused
     record = blank_record(source, recipe)
     record["refused"] = (
-        f"{record['video']}: its worker process died twice; the file crashes the decoder."
+        f"{record['video']}: its worker process died twice; the file crashes the decoder, or asks "
+        "for more memory than there is."
     )
     write_record(root, record)
     return str(record["refused"])

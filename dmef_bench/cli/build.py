@@ -63,7 +63,9 @@ _FRAMES = _options(
         "video,pts1,pts2,pts3 (or seconds1,...).",
     ),
     click.option("--scenes-per-video", default=1, show_default=True, help="At most so many."),
-    click.option("--fps", type=int, help="Folders of pictures count as videos of this rate."),
+    click.option(
+        "--fps", type=click.IntRange(1), help="Folders of pictures count as videos of this rate."
+    ),
     _choice("--hdr", "reject", "tonemap", text="What becomes of HLG and PQ video."),
     _flag("--to-srgb", "Convert other primaries, such as Display P3."),
     _flag("--salvage", "Use the readable part of truncated videos."),
@@ -86,7 +88,7 @@ _PEOPLE = _options(
     click.option("--licence", help="Licence of the data set, e.g. CC-BY-4.0."),
 )
 _WORK = _options(
-    click.option("--jobs", default=1, show_default=True, help="Processes."),
+    click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes."),
     click.option("--dask", "cluster", help="Address of a Dask scheduler instead of processes."),
     click.option(
         "--from-manifest", type=FOLDER, help="Make the data set of this manifest.jsonl again."

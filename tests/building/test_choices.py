@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from dmef_bench.building.tables import Tables
 from dmef_bench.building.verify import verify_dataset
 from dmef_bench.building.video import VideoReader
 from dmef_bench.cli import main
+from dmef_bench.cli.build import build
 from dmef_bench.datasets import load_scenes
 from dmef_bench.errors import UnavailableError, UsageError
 from dmef_bench.exposure.camera_response import Sigmoid
@@ -362,3 +365,12 @@ def test_wrong_words_are_answered_with_the_way_out(clips, tmp_path, words, told)
     assert result.exit_code == 2
     assert told in result.output
     assert not (tmp_path / "o").exists()
+
+
+def test_the_page_names_options_that_exist_and_all_of_them() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "building.md"
+    named = set(re.findall(r"--[a-z0-9][a-z0-9-]*", page.read_text(encoding="utf-8")))
+    there = {option for param in build.params for option in param.opts if option[:2] == "--"}
+    assert named <= there
+    # Of these the page has nothing to say that `--help` does not.
+    assert there - named <= {"--out", "--name", "--licence", "--json", "--store"}

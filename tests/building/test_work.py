@@ -14,9 +14,10 @@ import pytest
 
 from dmef_bench.building.build import build_dataset, opened_root
 from dmef_bench.building.recipe import Recipe
+from dmef_bench.building.room import NoRoomError
 from dmef_bench.building.sources import Source, hash_sources
 from dmef_bench.building.split import SplitRule
-from dmef_bench.building.task import NoRoomError, build_video, check_visible
+from dmef_bench.building.task import build_video, check_visible
 from dmef_bench.building.work import work
 from dmef_bench.cluster import dask_executor
 from dmef_bench.errors import UnavailableError
