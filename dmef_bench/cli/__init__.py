@@ -23,6 +23,7 @@ COMMANDS = (
     "methods",
     "train",
     "fuse",
+    "lecarm",
     "demo",
     "doctor",
 )
