@@ -14,6 +14,7 @@ same numbers. One thread by default: threads that wait for a busy machine count 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 from collections.abc import Callable
 
@@ -39,8 +40,8 @@ def in_form(module: torch.nn.Module, given: torch.Tensor, form: str) -> Callable
     """One call of a module; ``banded`` overwrites a copy, and making it counts as its work."""
     if form != "banded":
         return lambda: module(given, form)
-    copy = torch.empty_like(given)
-    return lambda: module(copy.copy_(given), form)
+    changed = torch.empty_like(given)
+    return lambda: module(changed.copy_(given), form)
 
 
 def whole(network: IPLNetwork, exposures: torch.Tensor, form: str) -> Callable[[], object]:
@@ -66,7 +67,7 @@ def block_ratios() -> dict:
     rolling, given = block.drtm, features()
     assert isinstance(rolling, DRTM)
     loop = in_form(block.daem, given, "loop")
-    global_map, copy = rolling.map(given), torch.empty_like(given)
+    global_map, changed = rolling.map(given), torch.empty_like(given)
     return {
         "daem_batched_to_loop": ratio(in_form(block.daem, given, "batched"), loop),
         "daem_banded_to_loop": ratio(in_form(block.daem, given, "banded"), loop),
@@ -74,7 +75,7 @@ def block_ratios() -> dict:
             lambda: rolling.map(given), lambda: rolling.map(given, "loop")
         ),
         "drtm_apply_banded_to_whole": ratio(
-            lambda: rolling.apply_map(copy.copy_(given), global_map, "banded"),
+            lambda: rolling.apply_map(changed.copy_(given), global_map, "banded"),
             lambda: rolling.apply_map(given, global_map),
         ),
         "block_banded_to_loop": ratio(
@@ -104,6 +105,8 @@ def frame_bytes(size: str, form: str) -> int:
     return side_by_side.extra_bytes(whole(network, exposures, form))
 
 
+BF16 = "all in bf16"
+
 STEPS = {
     "loop": ("loop", "loop", "loop", "loop"),
     "batched DAEM": ("loop", "batched", "loop", "loop"),
@@ -111,6 +114,7 @@ STEPS = {
     "DRTM by axes": ("loop", "banded", "banded", "loop"),
     "map applied in place": ("loop", "banded", "banded", "banded"),
     "banded head and tail": ("banded", "banded", "banded", "banded"),
+    BF16: ("banded", "banded", "banded", "banded"),
 }
 """Forms of head and tail, of DAEM, of the map, and of its application."""
 
@@ -118,6 +122,8 @@ STEPS = {
 def one_step(network: IPLNetwork, exposures: torch.Tensor, step: str) -> Callable[[], object]:
     """A forward pass of the full network, its parts in the forms of a step."""
     ends, daem_form, map_form, apply_form = STEPS[step]
+    if step == BF16:
+        network, exposures = copy.deepcopy(network).bfloat16(), exposures.bfloat16()
 
     def run() -> torch.Tensor:
         features = network.down(network.padded(*exposures, form=ends), ends)
@@ -167,10 +173,10 @@ def floors() -> dict:
             network, exposure = IPLNetwork(), torch.empty(1, 3, 1080, 1920)
         network(exposure, exposure, exposure)
     square, given = torch.rand(1536, 1536), features()
-    slab, copy = torch.rand(2**18), torch.empty_like(given)
+    slab, target = torch.rand(2**18), torch.empty_like(given)
     flop_rate = 2 * 1536**3 / best(lambda: square @ square)
     sigmoid_rate = slab.numel() / best(lambda: slab.sigmoid())
-    byte_rate = 2 * given.nbytes / best(lambda: copy.copy_(given))
+    byte_rate = 2 * given.nbytes / best(lambda: target.copy_(given))
     gates = 3 * 8 * given.numel()
     # A block reads and writes its features twice, DAEM before and the map after all of it is
     # known; at 1080p every row is sampled for the map. F0 is written, kept and added.
