@@ -23,10 +23,15 @@ from dmef_bench.cli.words import FOLDER, METRIC, names
 @click.option("--timing-group", help="Whose times to show, where machines or settings differ.")
 @click.option("--paper", metavar="TABLE", help="Set table1 ... table7 of the paper beside ours.")
 @click.option(
-    "--data", metavar="ROOT", type=FOLDER, help="Data set, for pictures on the HTML page."
+    "--data", metavar="ROOT", type=FOLDER, help="Data set, for pictures on the page and panels."
 )
 @click.option(
     "--crops", default="auto", show_default=True, help="Their windows: auto, none, SCENE:X,Y."
+)
+@click.option(
+    "--panels",
+    type=click.Choice(["compare", "ablation"]),
+    help="Also draw these windows as figures: beside the exposures, or method by method.",
 )
 @click.option("--scatter", is_flag=True, help="Also plot quality and speed, as SVG and PNG.")
 def leaderboard(runs: tuple[Path, ...], formats: str, **choices: Any) -> None:

@@ -12,7 +12,9 @@ import pandas as pd
 from dmef_bench.errors import RecordError, UsageError
 from dmef_bench.imagefile import write_atomic
 from dmef_bench.leaderboard.frame import leaderboard_frame
+from dmef_bench.leaderboard.gallery import Gallery, gallery
 from dmef_bench.leaderboard.records import run_folders, scenes_frame, select_fingerprint
+from dmef_bench.leaderboard.remaking import remaking
 from dmef_bench.report.latex import latex_board
 from dmef_bench.report.markdown import markdown_board
 from dmef_bench.report.wording import board_table
@@ -46,8 +48,8 @@ def render(frame: pd.DataFrame, format: str, **options: Any) -> str:  # noqa: A0
     format : {"csv", "md", "tex", "html"}
         ``csv`` at full precision; the others for readers, all with the same words.
     **options
-        ``title``; for ``md`` also ``brief``, without intervals; for ``html`` also ``scenes``, the
-        frame of `scenes_frame`.
+        ``title``; for ``md`` also ``brief``, without intervals; for ``html`` also what
+        `html_board` takes: ``scenes``, the frame of `scenes_frame`, and further parts.
 
     Raises
     ------
@@ -75,6 +77,7 @@ def make_board(
     scatter: bool = False,
     data: Path | None = None,
     crops: str = "auto",
+    panels: str | None = None,
     **choices: Any,
 ) -> tuple[Path, str]:
     """Make a board of saved results and, beside it, keep the records it was made from.
@@ -99,6 +102,8 @@ def make_board(
         The data set: the HTML page then shows pictures, where fused ones were kept.
     crops : str
         Which windows of them; see `comparisons`.
+    panels : {"compare", "ablation"}, optional
+        Also draw these windows as figures, as SVG and PNG.
     **choices
         ``against``, ``sort``, ``timing_group``, ``resamples`` of `leaderboard_frame`.
 
@@ -128,11 +133,14 @@ def make_board(
 
         frame = beside_paper(frame, paper)
     scenes = scenes_frame(results)
-    pictures = _pictures(runs, frame, data, crops, formats)
-    files = {
-        f"board.{name}": render(frame, name, title=title, scenes=scenes, pictures=pictures).encode()
-        for name in formats
-    }
+    shown = _shown(runs, frame, data, crops, panels, formats)
+    asked = {name: choices.get(name) for name in ("sort", "against", "timing_group")}
+    asked |= {"paper": paper, "title": title, "data": data and "DATASET"}
+    commands = remaking(results, **asked, crops=None if crops == "auto" else crops)
+    options = {"title": title, "scenes": scenes, "pictures": shown.sections}
+    options["commands"] = tuple(commands)
+    files = {f"board.{name}": render(frame, name, **options).encode() for name in formats}
+    files |= shown.panels
     if "csv" in formats:
         files["scenes.csv"] = csv_text(scenes).encode()
     if scatter:
@@ -149,26 +157,23 @@ def make_board(
     return folder, render(frame, "md", title=title, brief=True)
 
 
-def _pictures(
+def _shown(
     runs: Mapping[Path, MethodResult],
     frame: pd.DataFrame,
     data: Path | None,
     crops: str,
+    panels: str | None,
     formats: Sequence[str],
-) -> list[str]:
-    """Sections of the page that show scenes, from pictures kept beside the records."""
-    if data is None:
-        if crops != "auto":
-            raise UsageError("--crops cuts windows out of pictures; say where with --data ROOT.")
-        return []
-    from dmef_bench.leaderboard.pictures import comparisons, fused_files
-    from dmef_bench.report.comparison import sections
-
-    if "html" not in formats:
-        raise UsageError("--data puts pictures on the HTML page; add --format csv,md,html.")
-    results = list(runs.values())
-    files = fused_files(results, list(runs))
-    return list(sections(comparisons(results, frame, files, data, crops=crops)))
+) -> Gallery:
+    """The pictures that were asked for."""
+    if "html" in formats or panels:
+        return gallery(runs, frame, data, crops=crops, panels=panels)
+    if data or crops != "auto":
+        raise UsageError(
+            "--data and --crops are of pictures on the HTML page and in panels; add "
+            "--format csv,md,html, or --panels."
+        )
+    return Gallery(())
 
 
 def _folder_name(name: str) -> str:

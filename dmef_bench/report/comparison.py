@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 import cv2
@@ -19,7 +19,7 @@ PAGE_BYTES = 20_000_000
 """All pictures of a page together; a page that takes longer to open is not looked at."""
 _WIDTH = 1280
 """Pixels of a whole picture under the slider."""
-_GAIN = 4
+GAIN = 4
 """Errors are shown so many times as large."""
 
 
@@ -37,6 +37,9 @@ class Window:
         """The part of one picture."""
         return picture[self.top : self.top + self.height, self.left : self.left + self.width]
 
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} at {self.left},{self.top}"
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -47,18 +50,35 @@ class Comparison:
     scene_id : str
         Its name.
     pictures : mapping of str to ndarray, shape (H, W, 3), uint8
-        RGB: `REFERENCE`, `GROUND_TRUTH`, and each method by its row.
+        RGB: the exposures, `REFERENCE` among them, `GROUND_TRUTH`, and each method by its row.
     windows : tuple of Window
         Shown at native size.
+    methods : tuple of str
+        Which of the pictures were fused, the best first.
+    scores : mapping of str to str
+        What each of them scored on this scene, in words.
+    options : mapping of str to str
+        What each of them was told, in words.
+    why : str
+        Why this scene is shown.
+    missing : tuple of str
+        Sentences on what is not shown.
     """
 
     scene_id: str
     pictures: Mapping[str, Codes]
     windows: tuple[Window, ...]
+    methods: tuple[str, ...] = ()
+    scores: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
+    missing: tuple[str, ...] = ()
 
 
 def sections(comparisons: Iterable[Comparison], limit: int = PAGE_BYTES) -> Iterator[str]:
     """One HTML section a scene, as many as the page may hold, then a word on the rest.
+
+    Windows are left out before scenes are.
 
     Parameters
     ----------
@@ -67,30 +87,41 @@ def sections(comparisons: Iterable[Comparison], limit: int = PAGE_BYTES) -> Iter
     limit : int
         Bytes of all sections together.
     """
-    taken, left_out = 0, 0
+    taken, scenes, windows = 0, 0, 0
     for comparison in comparisons:
-        section = _section(comparison)
-        if taken + len(section) > limit:
-            left_out += 1
+        head = _head(comparison)
+        if taken + len(head) > limit:
+            scenes += 1
             continue
-        taken += len(section)
-        yield section
+        taken += len(head)
+        parts = [head]
+        for window in comparison.windows:
+            part = _window(comparison, window)
+            if taken + len(part) > limit:
+                windows += 1
+                continue
+            taken += len(part)
+            parts.append(part)
+        yield f"<section>{''.join(parts)}</section>"
+    counts = ((scenes, "scene"), (windows, "window"))
+    left_out = " and ".join(f"{n} {noun}{'s' * (n != 1)}" for n, noun in counts if n)
     if left_out:
-        yield (
-            f"<p>{left_out} more scenes would make the page larger than {limit / 1e6:g} MB and are "
-            "left out.</p>"
-        )
+        yield (f"<p>Left out, as the page would be larger than {limit / 1e6:g} MB: {left_out}.</p>")
 
 
-def _section(comparison: Comparison) -> str:
-    whole = "".join(
-        _figure(name, _shrunk(picture)) for name, picture in comparison.pictures.items()
-    )
-    windows = "".join(_window(comparison, window) for window in comparison.windows)
+def _head(comparison: Comparison) -> str:
+    """The scene's name, why it is here, what is missing, and its pictures as a whole."""
     name = escape(comparison.scene_id)
+    sides = [*comparison.methods[:1], GROUND_TRUTH]
+    whole = "".join(
+        _figure(name, _shrunk(picture), comparison.scores.get(name, ""))
+        for name, picture in comparison.pictures.items()
+    )
+    words = [comparison.why, *comparison.missing]
     return (
-        f'<section><h3>{name}</h3><div class="compare" data-scene="{name}">{whole}</div>'
-        f"{windows}</section>"
+        f"<h3>{name}</h3>{''.join(f'<p>{escape(word)}</p>' for word in words if word)}"
+        f'<div class="compare" data-scene="{name}" data-left="{escape(sides[0])}" '
+        f'data-right="{escape(sides[-1])}">{whole}</div>'
     )
 
 
@@ -99,18 +130,23 @@ def _window(comparison: Comparison, window: Window) -> str:
     figures = []
     for name, picture in comparison.pictures.items():
         part = window.of(picture)
-        error = "" if name == GROUND_TRUTH else _image(f"error of {name}", _heat(part, truth))
-        figures.append(_figure(name, part, error))
+        shows_error = name == REFERENCE or name in comparison.methods
+        error = _image(f"error of {name}", heat(part, truth)) if shows_error else ""
+        figures.append(_figure(name, part, comparison.scores.get(name, ""), error))
     return (
-        f"<h4>{window.width}x{window.height} at {window.left},{window.top}: {escape(window.why)}; "
-        f"below, the error, {_GAIN} times as large</h4>"
+        f"<h4>{window}: {escape(window.why)}; "
+        f"below, the error, {GAIN} times as large, from black over red to yellow</h4>"
         f'<div class="wide crops" role="region" aria-label="Windows" tabindex="0">'
         f"{''.join(figures)}</div>"
     )
 
 
-def _figure(name: str, picture: Codes, below: str = "") -> str:
-    return f"<figure><figcaption>{escape(name)}</figcaption>{_image(name, picture)}{below}</figure>"
+def _figure(name: str, picture: Codes, words: str = "", below: str = "") -> str:
+    words = f" <small>{escape(words)}</small>" if words else ""
+    return (
+        f"<figure><figcaption>{escape(name)}{words}</figcaption>"
+        f"{_image(name, picture)}{below}</figure>"
+    )
 
 
 def _image(name: str, picture: Codes) -> str:
@@ -130,13 +166,13 @@ def _shrunk(picture: Codes) -> Codes:
     height, width = picture.shape[:2]
     if width <= _WIDTH:
         return picture
-    size = (_WIDTH, round(height * _WIDTH / width))
+    size = (_WIDTH, max(1, round(height * _WIDTH / width)))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def _heat(picture: Codes, truth: Codes) -> Codes:
-    """The largest error of the three channels, dark to bright."""
+def heat(picture: Codes, truth: Codes) -> Codes:
+    """The largest error of the three channels, `GAIN` times as large, dark to bright."""
     error = cv2.absdiff(picture, truth).max(axis=2)
-    loud = np.minimum(error.astype(np.uint16) * _GAIN, 255).astype(np.uint8)
-    heat = cv2.cvtColor(cv2.applyColorMap(loud, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
-    return heat.astype(np.uint8, copy=False)
+    loud = np.minimum(error.astype(np.uint16) * GAIN, 255).astype(np.uint8)
+    shown = cv2.cvtColor(cv2.applyColorMap(loud, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    return shown.astype(np.uint8, copy=False)

@@ -28,6 +28,7 @@ def html_board(
     scenes: pd.DataFrame | None = None,
     title: str | None = None,
     pictures: Sequence[str] = (),
+    commands: Sequence[str] = (),
     **_: Any,
 ) -> str:
     """A page with the board, what failed and why, each scene's scores, rules and machines.
@@ -42,6 +43,8 @@ def html_board(
         Instead of the data set's name and split.
     pictures : sequence of str
         Further sections, already HTML (`dmef_bench.report.comparison`).
+    commands : sequence of str
+        By which the page can be made again.
 
     Returns
     -------
@@ -69,6 +72,7 @@ def html_board(
             titles=[metric_title(metric) for metric in metrics],
             rules=_rules(frame.attrs["protocol"]),
             pictures=[Markup(picture) for picture in pictures],
+            commands=commands,
             style=Markup(style),
             style_hash=_hash(style),
             script=Markup(script),

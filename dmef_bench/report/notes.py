@@ -69,10 +69,13 @@ def machines(rows: Sequence[Record], attrs: dict[str, Any]) -> Iterator[str]:
 
 
 def row_remarks(rows: Sequence[Record]) -> Iterator[str]:
-    """Why rows failed, or lack scores: one sentence a row that has anything to say."""
+    """Why rows failed, or lack scores: one sentence a reason, with the rows it is true of."""
+    rows_by_note: dict[str, list[str]] = {}
     for row in rows:
         if row["note"]:
-            yield f"`{_plain(row['method'])}`: {_plain(row['note'])}"
+            rows_by_note.setdefault(_plain(row["note"]), []).append(f"`{_plain(row['method'])}`")
+    for note, names in rows_by_note.items():
+        yield f"{', '.join(names)}: {note}"
 
 
 def _metric_notes(rows: Sequence[Record], attrs: dict[str, Any]) -> Iterator[str]:

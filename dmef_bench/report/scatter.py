@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import math
 
 import numpy as np
 import pandas as pd
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from dmef_bench.errors import UsageError
 from dmef_bench.report.columns import metric_title
+from dmef_bench.report.figures import KINDS, drawing, figure_bytes
 
 VIDEO_S = 1 / 40
 """The time of one frame at 40 a second, which real-time fusion would have to keep."""
 
-_STYLE: dict[str, str | float | bool] = {
-    "svg.hashsalt": "dmef",  # names of shapes in the file, drawn anew each time otherwise
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-}
 _INK, _BOUND = "#1f5fa8", "#8a8a8a"
 _FACE, _HOLLOW = "#1f5fa88c", "#ffffff00"
 _LARGEST = 600.0
@@ -64,15 +55,14 @@ def scatter_plots(frame: pd.DataFrame) -> dict[str, bytes]:
     """
     across, up = _axes(frame)
     time = next((clock for clock in _CLOCKS if len(_shown(frame, across, clock))), "")
-    # Set out from the defaults: nobody's own settings may change a published plot.
-    with style.context(["default", _STYLE]):
+    with drawing():
         plots = {"quality": _quality(frame, across, up, time)}
         if time:
             plots["speed"] = _speed(frame, across, time)
         return {
-            f"{name}.{kind}": _bytes(figure, kind)
+            f"{name}.{kind}": figure_bytes(figure, kind)
             for name, figure in plots.items()
-            for kind in ("svg", "png")
+            for kind in KINDS
         }
 
 
@@ -190,11 +180,3 @@ def _area_legend(axes: Axes, slowest: float, time: str) -> None:
         handles, labels, title=_CLOCKS[time], loc="lower right", labelspacing=1.6,
         borderpad=1.2, frameon=False,
     )  # fmt: skip
-
-
-def _bytes(figure: Figure, kind: str) -> bytes:
-    stream = io.BytesIO()
-    # Neither a date nor the version of the library: the same board, the same bytes.
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(stream, format=kind, metadata=metadata, dpi=150)
-    return stream.getvalue()

@@ -66,15 +66,24 @@ def test_the_scenes_are_those_where_the_best_method_is_worst(loaded, built) -> N
     assert shown == list(load_scenes(built, "all").ids[:3])
 
 
-def test_pictures_are_the_reference_the_truth_and_each_method(loaded, built) -> None:
+def test_pictures_are_the_exposures_the_truth_and_each_method(loaded, built) -> None:
     first = next(comparisons(*loaded, built))
-    assert list(first.pictures) == ["reference", "ground truth", "good", "fair", "poor"]
+    inputs = ["low exposure", "reference", "high exposure"]
+    assert list(first.pictures) == [*inputs, "ground truth", "good", "fair", "poor"]
+    assert [first.pictures[name].mean() for name in inputs] == sorted(
+        first.pictures[name].mean() for name in inputs
+    )
+    assert first.methods == ("good", "fair", "poor")
+    assert first.scores["fair"] == "30.00 dB"
+    assert first.why == "The lowest PSNR of good among 4 scenes with pictures."
+    assert first.missing == ()
     np.testing.assert_array_equal(first.pictures["good"], first.pictures["ground truth"])
 
 
 def test_the_window_holds_the_largest_error_of_the_middle_method(loaded, built) -> None:
     window = next(comparisons(*loaded, built, side=128)).windows[0]
-    assert window.why == "largest error of fair"
+    # The stain is also all that methods differ in: one window with two reasons.
+    assert window.why == "largest error of fair, and methods differ most"
     rows, columns = STAIN
     assert window.left <= columns.start
     assert window.left + 128 >= columns.stop
@@ -117,12 +126,24 @@ def test_no_scene_id_leads_out_of_the_folder(loaded, runs) -> None:
     assert fused_files([hostile], [runs / "good"]) == {}
 
 
-def test_the_page_shows_them_and_says_what_is_missing(runs, built, tmp_path) -> None:
-    folder, _ = make_board([runs], tmp_path, formats=("html",), data=built)
+def test_a_method_called_like_an_exposure_hides_nothing(loaded, runs, built) -> None:
+    results, _, files = loaded
+    posing = [replace(results[0], row="reference"), *results[1:]]
+    renamed = {(row.replace("good", "reference"), scene): f for (row, scene), f in files.items()}
+    shown = next(comparisons(posing, leaderboard_frame(posing), renamed, built))
+    assert shown.methods[0] == "reference (fused)"
+    assert shown.pictures["reference"].mean() != shown.pictures["reference (fused)"].mean()
+
+
+def test_the_page_shows_them_and_how_it_was_made(runs, built, tmp_path) -> None:
+    folder, _ = make_board([runs], tmp_path, formats=("html",), data=built, sort="psnr")
     page = (folder / "board.html").read_text(encoding="utf-8")
-    # Five pictures whole, five in the window of error with four errors; some scenes also move.
-    assert page.count("data:image/jpeg;base64,") >= 3 * (5 + 5 + 4)
+    # Seven pictures whole, seven in each window; errors of the reference and of three methods.
+    windows = page.count("<h4>")
+    assert windows >= 3
+    assert page.count("data:image/jpeg;base64,") == 3 * 7 + windows * (7 + 4)
+    assert f"dmef leaderboard RUNS --fingerprint {RULES.fingerprint} --format html" in page
+    assert "--sort psnr --data DATASET" in page
+    assert str(built) not in page
     with pytest.raises(UsageError, match="--format csv,md,html"):
         make_board([runs], tmp_path, formats=("csv",), data=built)
-    with pytest.raises(UsageError, match="--save-fused"):
-        make_board([folder], tmp_path, formats=("html",), data=built)

@@ -16,7 +16,7 @@ PHOTO = data.astronaut()
 
 def comparison(name="scene", **pictures) -> Comparison:
     shown = {REFERENCE: PHOTO // 2, GROUND_TRUTH: PHOTO, **pictures}
-    return Comparison(name, shown, (Window(64, 32, 128, 96, "chosen"),))
+    return Comparison(name, shown, (Window(64, 32, 128, 96, "chosen"),), tuple(pictures))
 
 
 def decoded(section: str, alt: str) -> list[np.ndarray]:
@@ -57,7 +57,25 @@ def test_a_page_holds_only_so_much_and_says_what_it_leaves_out() -> None:
     one = len(next(sections([comparison()])))
     shown = list(sections([comparison(), comparison("b"), comparison("c")], limit=one + 10))
     assert len(shown) == 2
-    assert shown[1].startswith("<p>2 more scenes")
+    assert shown[1].endswith("MB: 2 scenes.</p>")
+
+
+def test_windows_are_left_out_before_scenes() -> None:
+    one = len(next(sections([comparison()])))
+    whole, words = sections([comparison()], limit=one - 100)
+    assert decoded(whole, GROUND_TRUTH)[0].shape == PHOTO.shape
+    assert "crops" not in whole
+    assert words.endswith("MB: 1 window.</p>")
+
+
+def test_what_is_missing_and_what_was_scored_is_said() -> None:
+    told = Comparison(
+        "s", {REFERENCE: PHOTO, GROUND_TRUTH: PHOTO}, (), scores={REFERENCE: "9 dB < 10 dB"},
+        why="the <worst>", missing=("No picture of a & b.",),
+    )  # fmt: skip
+    (section,) = sections([told])
+    assert "<small>9 dB &lt; 10 dB</small>" in section
+    assert "<p>the &lt;worst&gt;</p><p>No picture of a &amp; b.</p>" in section
 
 
 def test_names_are_escaped() -> None:

@@ -34,7 +34,7 @@ for (const box of document.querySelectorAll(".compare")) {
   const names = [...pictures.keys()];
   const stage = document.createElement("div");
   stage.className = "stage";
-  const sides = ["left", "right"].map((side, index) => {
+  const sides = ["left", "right"].map((side) => {
     const image = document.createElement("img");
     const choice = document.createElement("select");
     choice.setAttribute("aria-label", `${side} picture of ${box.dataset.scene}`);
@@ -44,17 +44,32 @@ for (const box of document.querySelectorAll(".compare")) {
       image.alt = choice.value;
     };
     choice.addEventListener("change", show);
-    choice.value = names[index === 0 ? Math.min(2, names.length - 1) : 1];
+    choice.value = box.dataset[side];
     show();
+    image.draggable = false; // the pointer moves the cut, not the picture
     stage.append(image);
     return { choice, image };
   });
   const slider = document.createElement("input");
   Object.assign(slider, { type: "range", min: 0, max: 100, step: 0.5, value: 50 });
-  slider.setAttribute("aria-label", "share of the left picture");
-  const cut = () => (sides[1].image.style.clipPath = `inset(0 0 0 ${slider.value}%)`);
+  slider.setAttribute("aria-label", `share of the left picture of ${box.dataset.scene}`);
+  const line = document.createElement("div");
+  line.className = "cut";
+  stage.append(line);
+  const cut = () => {
+    sides[1].image.style.clipPath = `inset(0 0 0 ${slider.value}%)`;
+    line.style.left = `${slider.value}%`;
+  };
   slider.addEventListener("input", cut);
   cut();
+  const follow = (event) => {
+    if (event.type === "pointermove" && !(event.buttons & 1)) return;
+    const place = stage.getBoundingClientRect();
+    slider.value = (100 * (event.clientX - place.left)) / place.width;
+    cut();
+  };
+  stage.addEventListener("pointerdown", follow);
+  stage.addEventListener("pointermove", follow);
   const bar = document.createElement("div");
   bar.className = "bar";
   bar.append(sides[0].choice, slider, sides[1].choice);
