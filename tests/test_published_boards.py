@@ -31,12 +31,13 @@ def test_a_board_has_its_bounds_and_knows_its_data(board) -> None:
     results = load_results([board])
     rows = {result.row.partition("@")[0] for result in results}
     assert {"reference", "oracle", "tone-curve"} <= rows
-    digests = {
-        scene.scene: scene.digest for path in MANIFESTS for scene in Manifest.load(path).scenes
+    # One triple may stand in several sets, in each with exposures of its own.
+    known = {
+        (scene.scene, scene.digest) for path in MANIFESTS for scene in Manifest.load(path).scenes
     }
     for result in results:
         for score in result.scenes:
-            assert digests[score.scene_id] == score.scene_digest
+            assert (score.scene_id, score.scene_digest) in known
 
 
 def test_there_is_a_board_and_a_manifest_to_look_at() -> None:
