@@ -44,11 +44,17 @@ _SIZES = ("fused_size", "native_size", "tile")
 UNTRAINED = "untrained"
 """Flag of scenes fused with random weights: time and cost, and no figure of quality."""
 
+STREAMED = "streamed"
+"""Flag of a picture fused band by band, in bounded memory, because its method chose to."""
+
 GLOBAL_TILED = "global_tiled"
 """Flag of tiles fused by a method that would answer otherwise if it saw the whole picture."""
 
 EQUALS_TRUTH = "equals_truth"
 """Flag of a method that returned the ground truth itself: a leak, until explained."""
+
+FORESEEN = "forecast"
+"""``oom_kind`` of a picture that was not tried: its method would not have found the memory."""
 
 COPIES_INPUT = "copies_input"
 """Flag of a method that returned one of the exposures."""
@@ -88,7 +94,8 @@ class SceneScore:
     cache : mapping or None
         What the method's cache counted during this scene.
     error : mapping or None
-        ``kind``, ``type``, ``message``, ``where`` of a failure.
+        ``kind``, ``type``, ``message``, ``where`` of a failure; of ``oom`` also ``oom_kind``,
+        where it was no exception: ``budget``, ``system`` or `FORESEEN`.
     """
 
     scene_id: str

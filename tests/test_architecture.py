@@ -31,6 +31,7 @@ SAME_FLOOR = {
     ("dmef_bench.harness", "dmef_bench.datasets"),  # the isolated child opens the scenes itself
     ("dmef_bench.harness", "dmef_bench.registry"),  # ... and builds the method by name
     ("dmef_bench.harness", "dmef_bench.building"),  # a stream's frames come from a video
+    ("dmef_bench.harness", "dmef_bench.report"),  # a fused bracket is shown on a contact sheet
     ("dmef_bench.training", "dmef_bench.datasets"),  # crops are cut from scenes
     ("dmef_bench.training", "dmef_bench.registry"),  # ... and the network is built by name
     ("dmef_bench.training", "dmef_bench.harness"),  # a record names the machine as all records do

@@ -6,11 +6,20 @@ import subprocess
 import sys
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from dmef_bench.cli import main
+from dmef_bench.registry import available_methods
 
 HEAVY = ("torch", "pandas", "matplotlib", "lpips", "av", "cv2", "scipy", "skimage", "imageio")
+
+
+def completed(*words) -> set[str]:
+    """What the shell offers for the last word."""
+    *before, incomplete = words
+    shell = ShellComplete(main, {}, "dmef", "_DMEF_COMPLETE")
+    return {item.value for item in shell.get_completions(list(before), incomplete)}
 
 
 def dmef(*words):
@@ -41,6 +50,30 @@ def test_methods_lists_names_and_targets() -> None:
     listed = dmef("methods")
     assert listed.exit_code == 0
     assert "baselines.mertens:Mertens" in listed.output
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["ben"], {"bench"}),
+        (["bench", "data", "-m", "hdr"], {"hdr-transformer"}),
+        (["bench", "data", "--method", "ipl"], {"ipl", "ipl-tiny"}),
+        (["fuse", "a.png", "-m", "me"], {"mertens"}),
+        (["methods", "--check", "sct"], {"sctnet"}),
+        (["bench", "data", "--dataset", "4k"], {"4k-dmef"}),
+        (["bench", "data", "--dataset", "kal"], {"kalantari"}),
+        (["bench", "data", "--metrics", "psnr,mef"], {"psnr,mef-ssim", "psnr,mef-ssimd"}),
+        (["bench", "data", "--metrics", "h"], {"hdr"}),
+        (["bench", "data", "--fit", "d"], {"downsample"}),
+        (["bench", "data", "-m", "gdc@window=5,m"], set()),
+    ],
+)
+def test_the_shell_completes_names(words, offered) -> None:
+    assert completed(*words) == offered
+
+
+def test_the_shell_offers_every_method() -> None:
+    assert completed("bench", "data", "-m", "") == set(available_methods())
 
 
 @pytest.mark.parametrize(

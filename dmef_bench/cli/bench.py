@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from dmef_bench.cli.words import (
+    DATASET,
     FOLDER,
     MEMORY,
     METHOD,
@@ -26,14 +27,14 @@ from dmef_bench.cli.words import (
 
 _PLAN = (
     "lpips_weights", "offline", "save_fused", "resume", "retry_failed", "timeout",
-    "method_timeout", "memory_limit", "probe_timeout", "mr_refresh", "timing", "tile_memo",
-    "device", "dtype", "threads", "jobs", "seed",
+    "method_timeout", "memory_limit", "probe_timeout", "mr_refresh", "timing", "throughput",
+    "tile_memo", "forecast", "device", "dtype", "threads", "jobs", "seed",
 )  # fmt: skip
 
 
 @click.command()
 @click.argument("root", type=FOLDER)
-@click.option("--dataset", help="Layout of the data set; recognised where left out.")
+@click.option("--dataset", type=DATASET, help="Layout of the data set; recognised where left out.")
 @click.option(
     "--split",
     type=click.Choice(["train", "test", "all"]),
@@ -82,6 +83,11 @@ _PLAN = (
 @click.option("--tile-memo", is_flag=True, help="Fuse equal tiles once.")
 @click.option("--memory-budget", type=MEMORY, help="Emulate a smaller device, e.g. 24GiB.")
 @click.option("--memory-limit", type=MEMORY, help="End a method that takes more.")
+@click.option(
+    "--forecast/--no-forecast",
+    default=True,
+    help="Do not try networks that would not find the memory they need.",
+)
 @click.option("--mr-refresh", is_flag=True, help="Search the largest size anew.")
 @click.option("--probe-timeout", default=120.0, show_default=True, help="Seconds a probe may take.")
 @click.option("--device", help="cpu, cuda, cuda:1; for methods that know devices.")
@@ -103,6 +109,7 @@ _PLAN = (
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds a scene may take.")
 @click.option("--method-timeout", type=float, help="Seconds a whole row may take.")
 @click.option("--timing/--no-timing", default=True, help="Measure times, memory and cost.")
+@click.option("--throughput", is_flag=True, help="Also count scenes a second, pipelined.")
 @click.option("--lpips-weights", type=FOLDER, help="File of the AlexNet backbone.")
 @click.option("--offline", is_flag=True, help="Never download.")
 @click.option("--save-fused", is_flag=True, help="Keep the fused pictures as PNG.")

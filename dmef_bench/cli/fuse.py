@@ -46,6 +46,16 @@ from dmef_bench.errors import UsageError
     show_default=True,
     help="Band by band in bounded memory, by methods that can.",
 )
+@click.option(
+    "--sheet",
+    type=FOLDER,
+    help="Also draw what was fused: clipped pixels and motion marked.  .png, .tif or .jpg",
+)
+@click.option(
+    "--forecast/--no-forecast",
+    default=True,
+    help="Refuse what would not find the memory it needs.",
+)
 @click.option("--quality", default=95, show_default=True, help="Of a JPEG, 1 to 100.")
 @click.option("--overwrite", is_flag=True, help="Replace what exists; exposures never.")
 @click.option("--stream", is_flag=True, help="One warm method for all brackets, or for a video.")
@@ -65,6 +75,7 @@ def fuse(
     device: str | None,
     dtype: str | None,
     overwrite: bool,
+    sheet: Path | None,
     **how: Any,
 ) -> None:
     """Fuse the exposures PICTURES, in any order, into the picture OUT.
@@ -84,6 +95,10 @@ def fuse(
         raise UsageError("--measure-loss and --limit go with --stream.")
     else:
         run = _folder if len(pictures) == 1 and pictures[0].is_dir() else _files
+    if sheet:
+        if run is not _files:
+            raise UsageError("--sheet draws one bracket; give its pictures, not a folder.")
+        asked["sheet"] = sheet
     told = run(*_method(method, given, device, dtype), pictures, out, **asked)
     click.echo(strict_json.dumps(told.record) if as_json else "\n".join(told.lines))
     sys.exit(told.code)

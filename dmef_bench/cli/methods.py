@@ -6,9 +6,11 @@ import sys
 
 import click
 
+from dmef_bench.cli.words import METHOD
+
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, type=METHOD)
 @click.option("-l", "--long", "long_form", is_flag=True, help="With paper, parameters and needs.")
 @click.option("--check", is_flag=True, help="Hold the methods named to their contract.")
 def methods(names: tuple[str, ...], long_form: bool, check: bool) -> None:

@@ -19,15 +19,17 @@ FOLDER = click.Path(path_type=Path)
 class _Completed(click.ParamType):  # type: ignore[type-arg]
     """Text that the shell may complete from a list, fetched only when it asks."""
 
-    def __init__(self, name: str, choices: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, name: str, choices: Callable[[], Iterable[str]], *, many: bool = False
+    ) -> None:
         self.name = name
-        self._choices = choices
+        self._choices, self._many = choices, many
 
     def shell_complete(
         self, _ctx: click.Context, _param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Choices that begin with what is typed; after a comma, with what follows it."""
-        head, comma, last = incomplete.rpartition(",")
+        """Choices that begin with what is typed; of a list, with what follows the last comma."""
+        head, comma, last = incomplete.rpartition(",") if self._many else ("", "", incomplete)
         return [
             CompletionItem(f"{head}{comma}{choice}")
             for choice in self._choices()
@@ -65,13 +67,20 @@ def _method_names() -> Iterable[str]:
 
 
 def _metric_names() -> Iterable[str]:
-    from dmef_bench.metrics import METRICS
+    from dmef_bench.metrics import METRIC_SETS, METRICS
 
-    return METRICS
+    return (*METRICS, *METRIC_SETS)
+
+
+def _dataset_names() -> Iterable[str]:
+    from dmef_bench.datasets import OURS, PUBLIC_SETS
+
+    return (OURS[0], *PUBLIC_SETS)
 
 
 METHOD = _Completed("method", _method_names)
-METRIC = _Completed("metric", _metric_names)
+METRIC = _Completed("metric", _metric_names, many=True)
+DATASET = _Completed("dataset", _dataset_names)
 SIZE = _Size()
 MEMORY = _Memory()
 

@@ -198,6 +198,10 @@ def _warm_jobs(jobs: Iterable[Job], results: Iterable[MethodResult]) -> list[Job
     ]
 
 
+def _lacks_times(plan: Plan, result: MethodResult) -> bool:
+    return result.timing is None or (plan.throughput and "throughput" not in result.timing)
+
+
 def _shrunken_sizes(results: Iterable[MethodResult]) -> list[tuple[int, int]]:
     """Sizes that a search or the paper shrank some method to: each has a ceiling of its own."""
     sizes = {
@@ -249,7 +253,7 @@ class _Run:
         """Times, memory and cost of the rows that have scores: one by one, undisturbed."""
         measured = []
         for task, result in zip(tasks, results, strict=True):
-            wanted = not task.job.is_bound and result.ok and result.timing is None
+            wanted = not task.job.is_bound and result.ok and _lacks_times(task.plan, result)
             if wanted and not self._stop.is_set() and result.status is not Status.INTERRUPTED:
                 self._say(task, self._done.get(task.job.row, 0), "measuring times and memory")
                 with self._device() as environment:

@@ -25,6 +25,7 @@ from dmef_bench.harness.clock import Rules
 from dmef_bench.harness.environment import describe_device
 from dmef_bench.harness.evaluate import Options, describe_method, evaluate
 from dmef_bench.harness.fit import fuse_at
+from dmef_bench.harness.foresight import Foresight
 from dmef_bench.harness.measuring import measure_method
 from dmef_bench.harness.memory import high_water_bytes
 from dmef_bench.method import CalibratedMethod, Method
@@ -117,7 +118,7 @@ def _evaluate(task: Task, method: Method, tell: Tell) -> None:
         method,
         scenes,
         Protocol.from_record(task["protocol"]),
-        options=_options(task, out),
+        options=_options(task, method, out),
         on_begin=lambda scene: tell("begin", scene=scene),
         on_score=record,
     )
@@ -151,13 +152,14 @@ def _measure(task: Task, method: Method, tell: Tell) -> None:
         Protocol.from_record(task["protocol"]),
         found=_pair(task.get("found_size")),
         rules=Rules(**task["rules"]),
+        throughput=task["throughput"],
     )
     tell("measured", **found)
 
 
 def _probe(task: Task, method: Method, tell: Tell) -> None:
     """Fuse noise twice in a row at one size."""
-    height, width = task["size"]
+    size = height, width = tuple(task["size"])
     noise = np.random.default_rng(0).integers(
         0, 256, (task["exposures"], height, width, 3), dtype=np.uint8
     )
@@ -167,9 +169,12 @@ def _probe(task: Task, method: Method, tell: Tell) -> None:
     def seconds() -> float:
         return time.perf_counter() - begin
 
+    if task["forecast"] and (shortage := Foresight(method, _limit(task, method)).shortage(size)):
+        tell("failed", outcome="oom", seconds=seconds(), message=shortage.text(auto=True))
+        return
     try:
         for _ in range(2):
-            fuse_at(method, stack, fit="full", size=(height, width))
+            fuse_at(method, stack, fit="full", size=size)
     except MemoryError as error:
         tell("failed", outcome="oom", seconds=seconds(), message=str(error))
     except Exception as error:
@@ -192,7 +197,14 @@ def _evs(count: int) -> tuple[float, ...]:
     return tuple(2.0 * index - 1.0 for index in range(count))
 
 
-def _options(task: Task, out: Path) -> Options:
+def _limit(task: Task, method: Method) -> int | None:
+    """Bytes that may be taken: of the process, or on a GPU by the emulated budget alone."""
+    on_gpu = str(getattr(method, "device", "cpu")).startswith("cuda")
+    limits = [task.get("memory_budget"), None if on_gpu else task.get("memory_limit")]
+    return min((limit for limit in limits if limit), default=None)
+
+
+def _options(task: Task, method: Method, out: Path) -> Options:
     weights = task["lpips_weights"]
     return Options(
         lpips_weights=Path(weights) if weights else None,
@@ -204,6 +216,8 @@ def _options(task: Task, out: Path) -> Options:
         tile_memo=task.get("tile_memo", False),
         seed=task["seed"],
         method_digest=task["method_digest"],
+        forecast=task["forecast"],
+        memory_limit=_limit(task, method),
     )
 
 

@@ -65,6 +65,7 @@ def _measuring(task: Task, result: MethodResult) -> dict[str, Any]:
         "protocol": task.protocol.in_force,
         "found_size": found_size(task.folder),
         "rules": asdict(plan.rules),
+        "throughput": plan.throughput,
     }
 
 

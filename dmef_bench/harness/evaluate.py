@@ -17,6 +17,7 @@ from dmef_bench.errors import UnavailableError
 from dmef_bench.harness.environment import describe_environment
 from dmef_bench.harness.fit import fuse_at
 from dmef_bench.harness.fitting import Fitting, fit_of
+from dmef_bench.harness.foresight import Foresight, Shortage, streams
 from dmef_bench.harness.scoring import (
     Fused,
     Scorer,
@@ -32,6 +33,7 @@ from dmef_bench.method import CachingMethod, Method, StatefulMethod, traits
 from dmef_bench.metrics.tonemap import to_display
 from dmef_bench.protocol import Protocol
 from dmef_bench.results import (
+    FORESEEN,
     MethodResult,
     SceneScore,
     Status,
@@ -67,6 +69,10 @@ class Options:
         For Python's and numpy's generators, set once before the first scene.
     method_digest : str
         Written into every score.
+    forecast : bool
+        Do not even try what a forecast says to be too large (`Foresight`): it is ``oom`` at once.
+    memory_limit : int or None
+        Bytes that the process, or on a GPU its tensors, may take.
     """
 
     lpips_weights: Path | None = None
@@ -78,6 +84,8 @@ class Options:
     tile_memo: bool = False
     seed: int = 0
     method_digest: str = ""
+    forecast: bool = True
+    memory_limit: int | None = None
 
 
 def evaluate(
@@ -113,12 +121,13 @@ def evaluate(
     scorers = scorers_of(protocol.metrics, options.lpips_weights)
     random.seed(options.seed)
     np.random.seed(options.seed)  # noqa: NPY002 - third-party methods draw from the global one
+    foresight = Foresight(method, options.memory_limit) if options.forecast else None
     started = _now()
     scores: list[SceneScore] = []
     for scene_id, read in _readers(scenes):
         if on_begin:
             on_begin(scene_id)
-        score = _score_safely(method, scene_id, read, protocol, scorers, options)
+        score = _score_safely(method, scene_id, read, protocol, scorers, options, foresight)
         scores.append(score)
         if on_score:
             on_score(score)
@@ -163,6 +172,7 @@ def _score_safely(
     protocol: Protocol,
     scorers: Mapping[str, Scorer],
     options: Options,
+    foresight: Foresight | None,
 ) -> SceneScore:
     """The one place where any exception of a method becomes a record."""
     blank = SceneScore(
@@ -186,13 +196,17 @@ def _score_safely(
             tile=fitting.tile,
             mr_source=fitting.source,
         )
+        stage = "forecast"
+        if foresight and (shortage := foresight.shortage(fitting.size)):
+            return _foreseen(blank, shortage)
         stage = "fuse"
+        streamed = streams(method, fitting.size)
         fused = _fused(method, scene, fitting, options)
         blank = replace(
             blank,
             cache=fused.cache,
             seconds={"io_read": reading, "e2e": fused.seconds},
-            flags=flags_of(method, scene, fused.codes, fitting),
+            flags=flags_of(method, scene, fused.codes, fitting, streamed=streamed),
         )
         stage = "score"
         if traits(method).untrained:
@@ -276,6 +290,23 @@ def _failed(blank: SceneScore, status: Status, error: BaseException, stage: str)
             "type": type(error).__name__,
             "message": without_paths(str(error)),
             "where": stage,
+        },
+    )
+
+
+def _foreseen(blank: SceneScore, shortage: Shortage) -> SceneScore:
+    """Out of memory before it happened."""
+    told = shortage.text(auto=True)
+    logger.error("%s is not tried: %s", blank.scene_id, told)
+    return replace(
+        blank,
+        status=Status.OOM,
+        error={
+            "kind": Status.OOM.value,
+            "type": "Forecast",
+            "message": told,
+            "where": "forecast",
+            "oom_kind": FORESEEN,
         },
     )
 

@@ -1,4 +1,4 @@
-"""How much memory a network will take at a size, told before it dies there."""
+"""How much memory a network will take at a size, known without running it there."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import psutil
-
 from dmef_bench.method import Method, traits
-from dmef_bench.scene import size_text
-from dmef_bench.units import bytes_text
 
 if TYPE_CHECKING:
     from dmef_bench.harness.dry_run import Place
@@ -55,6 +51,15 @@ class Footprint:
         area = math.prod(size)
         return self.fixed + round(max(slope * area + rest for slope, rest in self.lines))
 
+    def largest(self, size: Size, free: int) -> Size | None:
+        """The largest size of the same aspect whose sides are multiples of 16, which all take."""
+        height, width = size
+        for columns in range(width // 16, 0, -1):
+            rows = round(columns * height / width)
+            if rows and self.bytes_at((16 * rows, 16 * columns)) <= free:
+                return 16 * rows, 16 * columns
+        return None
+
 
 def forecast_bytes(method: Method, size: Size) -> int | None:
     """Bytes that a network will hold at its peak, without running it at that size.
@@ -78,8 +83,22 @@ def forecast_bytes(method: Method, size: Size) -> int | None:
     return None if footprint is None else footprint.bytes_at(size)
 
 
-def footprint_of(method: Method) -> Footprint | None:
-    """Watch a method's network at two small sizes, on the method's own device."""
+def footprint_of(method: Method, device: str | None = None) -> Footprint | None:
+    """Watch a method's network at two small sizes.
+
+    Parameters
+    ----------
+    method : Method
+        Any.
+    device : str, optional
+        The method's own, unless given. On ``"meta"`` nothing is computed; the operators are then
+        those of a network that knows no better way for its device.
+
+    Returns
+    -------
+    Footprint or None
+        None as for `forecast_bytes`.
+    """
     stated = traits(method)
     if stated.network is None:
         return None
@@ -87,7 +106,7 @@ def footprint_of(method: Method) -> Footprint | None:
 
     from dmef_bench.harness.dry_run import held_bytes
 
-    device = str(getattr(method, "device", "cpu"))
+    device = device or str(getattr(method, "device", "cpu"))
     try:
         with torch.random.fork_rng():
             network = stated.network().to(device, torch.float32).eval()
@@ -105,39 +124,6 @@ def footprint_of(method: Method) -> Footprint | None:
     return Footprint(round(share * fixed), lines)
 
 
-def shortage(method: Method, size: Size, free: int | None = None) -> str:
-    """What to tell the user where a network will not fit; nothing where it will.
-
-    Parameters
-    ----------
-    method : Method
-        Any.
-    size : (height, width)
-        At which it would compute.
-    free : int, optional
-        Bytes it may take; those that are free on its device, unless given.
-    """
-    footprint = footprint_of(method)
-    free = free_bytes(str(getattr(method, "device", "cpu"))) if free is None else free
-    if footprint is None or footprint.bytes_at(size) <= free:
-        return ""
-    fitting = _largest_fitting(footprint, size, free)
-    shrunken = f"--mr {size_text(fitting)}" if fitting else "--mr"
-    return (
-        f"{method.name} needs about {bytes_text(footprint.bytes_at(size))} at {size_text(size)}, "
-        f"and {bytes_text(free)} are free; use --fit tile, or {shrunken}."
-    )
-
-
-def free_bytes(device: str) -> int:
-    """Memory that can still be had on a device."""
-    if not device.startswith("cuda"):
-        return int(psutil.virtual_memory().available)
-    import torch
-
-    return int(torch.cuda.mem_get_info(device)[0])
-
-
 def _lines(small: Mapping[Place, int], large: Mapping[Place, int]) -> list[tuple[float, float]]:
     """Bytes per pixel and at none, of each place; one met at one size alone grows by area."""
     few, many = map(math.prod, _SMALL)
@@ -149,16 +135,6 @@ def _lines(small: Mapping[Place, int], large: Mapping[Place, int]) -> list[tuple
             slope = large[place] / many if place in large else small[place] / few
         lines.append((slope, large.get(place, slope * many) - slope * many))
     return lines
-
-
-def _largest_fitting(footprint: Footprint, size: Size, free: int) -> Size | None:
-    """The largest size of the same aspect whose sides are multiples of 16, which all take."""
-    height, width = size
-    for columns in range(width // 16, 0, -1):
-        rows = round(columns * height / width)
-        if rows and footprint.bytes_at((16 * rows, 16 * columns)) <= free:
-            return 16 * rows, 16 * columns
-    return None
 
 
 def _bytes_of(dtype: str) -> int:

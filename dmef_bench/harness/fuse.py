@@ -16,6 +16,8 @@ from dmef_bench.errors import MethodNotFoundError, UnavailableError, UsageError
 from dmef_bench.harness.bands import PictureSink, Scratch
 from dmef_bench.harness.bracket import Bracket, read_bracket
 from dmef_bench.harness.fit import fuse_at
+from dmef_bench.harness.foresight import Foresight
+from dmef_bench.harness.showing import write_sheet
 from dmef_bench.method import Method, StreamingMethod, traits
 from dmef_bench.photo.saving import bits_in, saving
 from dmef_bench.protocol import FITS, Fit, parse_size
@@ -51,6 +53,8 @@ class How:
         take more than 60 % of free memory.
     quality : int
         Of a JPEG, 1 to 100.
+    forecast : bool
+        Refuse what would not find the memory it needs (`Foresight`), before it is tried.
 
     Raises
     ------
@@ -64,6 +68,7 @@ class How:
     blend: str = "cosine"
     streaming: str = "auto"
     quality: int = 95
+    forecast: bool = True
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
@@ -153,6 +158,7 @@ def fuse_files(
     how: How | None = None,
     overwrite: bool = False,
     on_fused: Callable[[Fused], None] | None = None,
+    sheet: Path | None = None,
 ) -> Path:
     """Fuse two to nine picture files into one.
 
@@ -176,6 +182,8 @@ def fuse_files(
         Replace ``out`` where it exists; an exposure is never replaced.
     on_fused : callable, optional
         Gets the `Fused`.
+    sheet : Path, optional
+        Where to draw what was fused (`write_sheet`); .png, .tif or .jpg.
 
     Returns
     -------
@@ -190,9 +198,15 @@ def fuse_files(
     """
     how = how or How()
     check_target(out, exposures, overwrite=overwrite)
+    if sheet:
+        check_target(sheet, [*exposures, out], overwrite=overwrite)
+        if sheet.resolve() == out.resolve():
+            raise UsageError(f"{out}: picture and sheet need names of their own.")
     bracket = read_bracket(exposures, evs)
     method, remarks = choose_method(method_name, options, evs_known=bracket.stops is not None)
     fused = fuse_bracket(method, bracket, out, how, remarks)
+    if sheet:
+        write_sheet(sheet, bracket.read(len(fused.exposures)), out, method=fused.method)
     if on_fused:
         on_fused(fused)
     return fused.path
@@ -261,6 +275,8 @@ def fuse_bracket(
     """
     check_evs_known(method, bracket.stops is not None)
     streamed = _streams(method, bracket, how)
+    if not streamed:
+        check_room(method, bracket.size, how)
     begin = time.perf_counter()
     with enough_memory(method):
         scratch = Scratch(out.parent) if streamed else None
@@ -303,6 +319,20 @@ def check_evs_known(method: Method, known: bool) -> None:
             f"{method.name} needs the exposures' EVs, and their files state none; "
             "give --ev A,B,C, one for each picture, or choose another method."
         )
+
+
+def check_room(method: Method, size: tuple[int, int], how: How) -> None:
+    """Refuse pictures of ``size`` (height, width) whose fusion would not find enough memory.
+
+    Raises
+    ------
+    UnavailableError
+        With the ways out.
+    """
+    fused_size = parse_size(how.mr) if how.mr else size
+    shortage = Foresight(method).shortage(fused_size) if how.forecast else None
+    if shortage:
+        raise UnavailableError(shortage.text(auto=False))
 
 
 def fuse_stack(method: Method, stack: ExposureStack, how: How) -> Image:

@@ -10,6 +10,7 @@ from dmef_bench.harness.cost import cost_of
 from dmef_bench.harness.environment import describe_device
 from dmef_bench.harness.fitting import fit_of
 from dmef_bench.harness.plausibility import judge, peak_of
+from dmef_bench.harness.throughput import measure_throughput
 from dmef_bench.harness.tiles import Tiling, grid
 from dmef_bench.harness.timing import Work, distinct_stacks, measure, measure_io
 from dmef_bench.method import Method, traits
@@ -24,6 +25,7 @@ def measure_method(
     *,
     found: tuple[int, int] | None = None,
     rules: Rules | None = None,
+    throughput: bool = False,
 ) -> dict[str, Any]:
     """Measure a method on scenes that it is known to hold.
 
@@ -39,6 +41,8 @@ def measure_method(
         What the search for the largest size found.
     rules : Rules, optional
         When enough has been timed.
+    throughput : bool
+        Also count scenes a second (`measure_throughput`).
 
     Returns
     -------
@@ -58,6 +62,8 @@ def measure_method(
         blend=tiling.blend if tiling else "none",
     )
     timing, memory = measure(work, rules)
+    if throughput:
+        timing["throughput"] = measure_throughput(work)
     fused = to_uint8(work.fuse(work.stacks[0]))
     timing["io"] = measure_io(lambda index: scenes[index], fused)
     memory["parameter_bytes"] = _parameter_bytes(method)

@@ -92,8 +92,12 @@ class Plan:
         Measure times, memory and cost after the scores, in a process of its own.
     rules : Rules
         When enough has been timed.
+    throughput : bool
+        Also measure how many scenes a second a method fuses where nothing waits.
     tile_memo : bool
         Fuse equal tiles once.
+    forecast : bool
+        Networks that would not find the memory they need are ``oom`` without being tried.
     device, dtype : str or None
         Handed to methods that know such an option.
     devices : tuple of str
@@ -121,7 +125,9 @@ class Plan:
     mr_refresh: bool = False
     timing: bool = True
     rules: Rules = field(default_factory=Rules)
+    throughput: bool = False
     tile_memo: bool = False
+    forecast: bool = True
     device: str | None = None
     dtype: str | None = None
     devices: tuple[str, ...] = ()

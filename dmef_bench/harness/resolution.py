@@ -97,6 +97,7 @@ def find_max_resolution(
     timeout: float = 120.0,
     log: Path | None = None,
     native_fails: bool = False,
+    forecast: bool = True,
 ) -> MaxResolution:
     """Search the largest size of the native aspect that a method fuses twice in a row.
 
@@ -120,6 +121,8 @@ def find_max_resolution(
         File that gets what the probes say on stderr.
     native_fails : bool
         The native size is known not to fit, and is not tried again.
+    forecast : bool
+        A size that `Foresight` says to be too large counts as ``oom``, and is not tried.
 
     Returns
     -------
@@ -143,6 +146,7 @@ def find_max_resolution(
             "memory_budget": memory_budget,
             "size": list(size),
             "exposures": exposures,
+            "forecast": forecast,
         }
         return _probe(task, size, Limits(timeout, memory_budget), log)
 

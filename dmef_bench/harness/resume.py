@@ -17,6 +17,7 @@ from dmef_bench.metrics import METRICS
 from dmef_bench.protocol import Protocol, parse_size
 from dmef_bench.results import (
     FINAL,
+    FORESEEN,
     RUN_FILE,
     SCENES_FILE,
     UNTRAINED,
@@ -125,16 +126,18 @@ def valid_scores(task: Task, found: tuple[int, int] | None) -> tuple[SceneScore,
         and score.method_digest == task.job.digest
         and digests.get(score.scene_id) == score.scene_digest
         and (score.status is Status.OK or (score.status in FINAL and not task.plan.retry_failed))
-        and not _worth_another_run(score, task.unavailable)
+        and not _worth_another_run(score, task)
         # Out of memory at the native size, before the search found a smaller one.
         and not (found is not None and score.status is Status.OOM and score.mr_source == "native")
     )
 
 
-def _worth_another_run(score: SceneScore, unavailable: Mapping[str, str]) -> bool:
-    """Whether weights that a metric lacked then are there now."""
+def _worth_another_run(score: SceneScore, task: Task) -> bool:
+    """Whether weights that a metric lacked then are there now, or what was only foreseen is due."""
+    if not task.plan.forecast and (score.error or {}).get("oom_kind") == FORESEEN:
+        return True
     lacked = {METRICS["lpips"].convention} & set(score.unavailable)
-    return UNTRAINED not in score.flags and not lacked <= set(unavailable)
+    return UNTRAINED not in score.flags and not lacked <= set(task.unavailable)
 
 
 def blank_row(task: Task) -> MethodResult:

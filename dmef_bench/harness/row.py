@@ -199,6 +199,8 @@ class _Filling:
             "dtype": plan.dtype,
             "threads": plan.threads,
             "memory_budget": task.protocol.memory_budget,
+            "memory_limit": plan.memory_limit,
+            "forecast": plan.forecast,
             "root": str(task.scenes.root),
             "dataset": task.scenes.dataset,
             "split": task.scenes.split,
@@ -263,6 +265,7 @@ class _Filling:
                 memory_budget=self.task.protocol.memory_budget or plan.memory_limit,
                 stride=int(self.method.get("stride", 8)),
                 timeout=plan.probe_timeout,
+                forecast=plan.forecast,
                 log=self.task.folder / "log.txt",
                 native_fails=True,
             )

@@ -22,6 +22,7 @@ from dmef_bench.results import (
     COPIES_INPUT,
     EQUALS_TRUTH,
     GLOBAL_TILED,
+    STREAMED,
     UNTRAINED,
     SceneScore,
     Status,
@@ -90,14 +91,20 @@ def is_bound(method: Method) -> bool:
 
 
 def flags_of(
-    method: Method, scene: Scene, fused: npt.NDArray[np.uint8], fitting: Fitting
+    method: Method,
+    scene: Scene,
+    fused: npt.NDArray[np.uint8],
+    fitting: Fitting,
+    *,
+    streamed: bool = False,
 ) -> tuple[str, ...]:
-    """What a reader of the row must know, told from the pictures alone."""
+    """What a reader of the row must know, told from the pictures and from how they were fused."""
     if is_bound(method):
         return ()
     inputs = scene.stack.images if scene.stack.encoded is None else scene.stack.encoded
     truth = scene.ground_truth
     found = {
+        STREAMED: streamed,
         GLOBAL_TILED: fitting.tile is not None and traits(method).is_global,
         EQUALS_TRUTH: _is_display(truth) and np.array_equal(fused, to_uint8(truth)),
         COPIES_INPUT: any(np.array_equal(fused, to_uint8(exposure)) for exposure in inputs),

@@ -19,6 +19,7 @@ from dmef_bench.harness.frames import BracketFrames, Frame, VideoFrames
 from dmef_bench.harness.fuse import (
     How,
     check_evs_known,
+    check_room,
     choose_method,
     enough_memory,
     fuse_stack,
@@ -180,6 +181,8 @@ class _Warm:
     def fuse(self, frame: Frame) -> dict[str, Any]:
         """Fuse, write and measure one frame: its line in the log."""
         seconds: dict[str, float] = {}
+        if not self._begun:
+            check_room(self.method, frame.stack.size, self.how)
         with enough_memory(self.method):
             if isinstance(self.method, CalibratedMethod) and not self._begun:
                 with _clock(seconds, "calibrate"):

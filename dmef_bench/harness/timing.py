@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 
 from dmef_bench.harness.clock import Rules, Samples, take_samples, timed
+from dmef_bench.harness.device_state import clocks_record, device_state, throttled
 from dmef_bench.harness.environment import timing_group
 from dmef_bench.harness.fit import at_size, fuse_at
 from dmef_bench.harness.memory import high_water_bytes, peak_memory
@@ -109,18 +110,23 @@ def measure(work: Work, rules: Rules | None = None) -> tuple[dict[str, Any], dic
     timing, memory : dict
         As in ``run.json``. ``t_core``: from frames on the device at the fused size to the fused
         tensor there. ``t_e2e``: from native bytes in host memory to native bytes in host memory.
-        Cold where the method has a cache; ``core_warm`` is the same input once more.
+        Cold where the method has a cache; ``core_warm`` is the same input once more. Of a GPU
+        also ``clocks``, where NVML tells them.
     """
     rules = rules or Rules()
     core = _Core(work)
+    before = device_state(work.device)
     cold = take_samples(core.cold, rules)
     warm = take_samples(core.warm, rules) if work.stateful else None
     memory: dict[str, Any] = {"core": _peak(work, lambda: core.cold(0))}
     flags = list(core.flags(cold))
     core.drop()
     end_to_end = take_samples(lambda index: _end_to_end(work, index), rules)
+    after = device_state(work.device)
     memory["e2e"] = _peak(work, lambda: _end_to_end(work, 1))
     memory["host_peak_bytes"] = high_water_bytes()
+    if "process_bytes" in after:
+        memory["process_bytes"] = after["process_bytes"]
     if work.stateful and not _warm_equals_cold(work):
         flags.append(LOSSY)
     facts = {"scope": core.scope, "clock": core.clock, "distinct_inputs": len(work.stacks)}
@@ -131,6 +137,10 @@ def measure(work: Work, rules: Rules | None = None) -> tuple[dict[str, Any], dic
         "e2e": end_to_end.record(),
         "flags": flags,
     }
+    # Beside the times that they explain, so that a later run keeps or renews both together.
+    if clocks := clocks_record(before, after):
+        timing["clocks"] = clocks
+        flags += throttled(clocks)
     return timing, memory
 
 

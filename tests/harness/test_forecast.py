@@ -14,9 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from baselines.ahdrnet import AHDRNet
 from baselines.mertens import Mertens
-from dmef_bench.harness.forecast import forecast_bytes, shortage
+from dmef_bench.harness.forecast import footprint_of, forecast_bytes
 
 UHD = (2160, 3840)
 PLANE = 4 * math.prod(UHD)
@@ -121,25 +120,9 @@ def test_a_forecast_comes_near_the_real_peak() -> None:
     assert forecast_bytes(method(Convolved), (540, 960)) == pytest.approx(real, rel=0.2)
 
 
-def test_ahdrnet_takes_more_than_most_machines_have_at_4k_and_says_what_to_do() -> None:
-    ahdrnet = AHDRNet("random", device="cpu")
-    told = shortage(ahdrnet, UHD, free=8 * 2**30)
-    # 722 maps: those of three dense blocks, and a copy of most inside the last convolution.
-    assert told.startswith("ahdrnet needs about 22.3 GiB ")
-    assert "at 3840x2160, and 8 GiB are free; use --fit tile, or --mr 2288x1280." in told
-
-
-def test_what_is_proposed_fits_and_the_next_size_would_not() -> None:
-    pointwise = method(Pointwise)
-    free = 15 * 4 * 1000 * 2000
-    told = shortage(pointwise, UHD, free=free)
-    assert told.endswith("--mr 1888x1056.")
-    assert forecast_bytes(pointwise, (1056, 1888)) <= free < forecast_bytes(pointwise, (1072, 1904))
-
-
-def test_where_it_fits_there_is_nothing_to_say() -> None:
-    assert shortage(method(Pointwise), (64, 64)) == ""
-    assert shortage(Mertens(), UHD, free=1) == ""
+def test_shapes_alone_tell_the_same_of_a_network_that_asks_no_device() -> None:
+    watched, by_shapes = (footprint_of(method(Convolved), device) for device in ("cpu", "meta"))
+    assert by_shapes.bytes_at(UHD) == watched.bytes_at(UHD)
 
 
 class Refusing(nn.Module):

@@ -357,3 +357,27 @@ def test_200_megapixels_are_fused_in_a_fiftieth_of_their_memory(tmp_path, method
     # 1.2 GB. Measured: 54 MB, bands of 8 MB and their copies; the rest is slack.
     assert extra < 9.6e9 / 50
     assert read_header(tmp_path / "fused" / out).size == (height, width)
+
+
+def test_a_sheet_shows_exposures_motion_and_the_fused_picture(bracket, tmp_path) -> None:
+    sheet = tmp_path / "sheet.png"
+    words = ["fuse", *map(str, bracket), "-o", str(tmp_path / "out.png"), "-m", "mertens"]
+    done = CliRunner().invoke(main, [*words, "--ev", "-1,1,3", "--sheet", str(sheet)])
+    assert done.exit_code == 0, done.output
+    drawn = read_image(sheet)
+    # Two lines of tiles 480 pixels wide: three exposures; what moves, and what became of it.
+    assert drawn.shape[1] == 3 * (480 + 8) + 8
+    assert drawn.shape[0] == 2 * (480 * PHOTO.shape[0] // PHOTO.shape[1] + 30 + 8) + 8
+    brightest = drawn[30:400, 2 * 488 :].reshape(-1, 3)
+    assert (brightest == (213, 94, 0)).all(axis=1).mean() > 0.05, "burnt-out pixels are marked"
+
+
+@pytest.mark.parametrize(
+    ("sheet", "message"),
+    [("out.png", "names of their own"), ("-1.png", "is one of the exposures"), ("s.gif", ".png")],
+)
+def test_a_sheet_replaces_nothing(bracket, tmp_path, sheet, message) -> None:
+    target = bracket[0] if sheet == "-1.png" else tmp_path / sheet
+    with pytest.raises(UsageError, match=message):
+        fuse_files("mertens", {}, bracket, tmp_path / "out.png", evs=EVS, sheet=target)
+    assert not (tmp_path / "out.png").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -90,8 +91,9 @@ def test_every_listed_peak_has_its_source_and_less_precision_is_never_slower() -
     rows = list(csv.DictReader(DEVICES.read_text().splitlines()))
     rates: dict[str, dict[str, float]] = {}
     for row in rows:
-        assert row["source"].startswith("NVIDIA")
-        assert 0.2 < float(row["bandwidth_tb_s"]) < 10
+        assert re.match(r"NVIDIA .+ (datasheet|whitepaper)", row["source"])
+        # Empty where the maker's own documents differ.
+        assert not row["bandwidth_tb_s"] or 0.2 < float(row["bandwidth_tb_s"]) < 10
         rates.setdefault(row["device"], {})[row["arithmetic"]] = float(row["tflops"])
     assert sum(map(len, rates.values())) == len(rows)
     for listed in rates.values():
