@@ -249,7 +249,7 @@ def _comparison(
         windows = telling_windows(shown, fused, scene.stack, side)
     return Comparison(
         scene.scene_id,
-        {**inputs, GROUND_TRUTH: shown, **fused},
+        {**fused, GROUND_TRUTH: shown, **inputs},
         windows,
         methods=tuple(fused),
         scores={

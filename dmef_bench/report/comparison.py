@@ -50,7 +50,8 @@ class Comparison:
     scene_id : str
         Its name.
     pictures : mapping of str to ndarray, shape (H, W, 3), uint8
-        RGB: the exposures, `REFERENCE` among them, `GROUND_TRUTH`, and each method by its row.
+        RGB, in the order in which they are shown: each method by its row, `GROUND_TRUTH`, the
+        exposures, `REFERENCE` among them.
     windows : tuple of Window
         Shown at native size.
     methods : tuple of str

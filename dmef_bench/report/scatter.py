@@ -94,6 +94,11 @@ def _quality(frame: pd.DataFrame, across: str, up: str, time: str) -> Figure:
     # Whatever has no time has no area either.
     timeless = shown[seconds.isna()]
     axes.scatter(timeless[across], timeless[up], marker="+", color=_INK)
+    if time and len(timeless):
+        axes.annotate(
+            "+ not timed", (0, 1), xycoords="axes fraction", fontsize=8, va="top",
+            xytext=(6, -4), textcoords="offset points", color=_INK,
+        )  # fmt: skip
     bounds = _shown(frame, across, up, bounds=True)
     axes.scatter(bounds[across], bounds[up], marker="x", color=_BOUND)
     axes.margins(0.12)

@@ -69,7 +69,7 @@ def test_the_scenes_are_those_where_the_best_method_is_worst(loaded, built) -> N
 def test_pictures_are_the_exposures_the_truth_and_each_method(loaded, built) -> None:
     first = next(comparisons(*loaded, built))
     inputs = ["low exposure", "reference", "high exposure"]
-    assert list(first.pictures) == [*inputs, "ground truth", "good", "fair", "poor"]
+    assert list(first.pictures) == ["good", "fair", "poor", "ground truth", *inputs]
     assert [first.pictures[name].mean() for name in inputs] == sorted(
         first.pictures[name].mean() for name in inputs
     )
