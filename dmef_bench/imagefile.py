@@ -8,18 +8,22 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, cast
 
 import cv2
 import imageio.v3 as iio
 import numpy as np
 import numpy.typing as npt
 
-from dmef_bench.errors import ImageFileError
+from dmef_bench.errors import ImageFileError, UnavailableError
 from dmef_bench.scene import Encoded
 
 _TIFF = {".tif", ".tiff"}
 _CV2 = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+_JXL = ".jxl"
+
+Lossless = Literal["png", "jxl"]
+"""How a data set's pictures may be stored; the name is also the files' ending."""
 
 
 def read_image(path: Path) -> Encoded:
@@ -28,7 +32,8 @@ def read_image(path: Path) -> Encoded:
     Parameters
     ----------
     path : Path
-        PNG, TIFF, JPEG, BMP or WebP with 8 or 16 bits a channel.
+        PNG, TIFF, JPEG, BMP or WebP with 8 or 16 bits a channel; JPEG XL where the extra ``jxl``
+        is installed.
 
     Returns
     -------
@@ -39,6 +44,8 @@ def read_image(path: Path) -> Encoded:
     ------
     ImageFileError
         The file is missing or damaged, grey, carries an alpha channel, or another type.
+    UnavailableError
+        JPEG XL without the package that reads it.
     """
     try:
         data = path.read_bytes()
@@ -52,12 +59,16 @@ def read_image(path: Path) -> Encoded:
 def decode_image(data: bytes, path: Path) -> Encoded:
     """What `read_image` makes of the file's bytes; ``path`` names them in messages."""
     suffix = path.suffix.lower()
-    if suffix not in _TIFF | _CV2:
+    known = _TIFF | _CV2 | {_JXL}
+    if suffix not in known:
         raise ImageFileError(
             f"{path}: dmef does not read {suffix or 'files without an ending'}; "
-            f"it reads {' '.join(sorted(_TIFF | _CV2))}."
+            f"it reads {' '.join(sorted(known))}."
         )
-    image = _decode_tiff(data, path) if suffix in _TIFF else _decode_cv2(data, path)
+    if suffix == _JXL:
+        image = _decode_jxl(data, path)
+    else:
+        image = _decode_tiff(data, path) if suffix in _TIFF else _decode_cv2(data, path)
     if image.dtype not in (np.uint8, np.uint16):
         raise ImageFileError(f"{path}: {image.dtype} pixels; 8 or 16 bits a channel are expected.")
     return cast(Encoded, image)
@@ -81,6 +92,40 @@ def _decode_tiff(data: bytes, path: Path) -> npt.NDArray[np.generic]:
         ) from error
     _check_channels(image, path)
     return np.ascontiguousarray(image)
+
+
+def _decode_jxl(data: bytes, path: Path) -> npt.NDArray[np.generic]:
+    codec = jxl_codec()
+    try:
+        image: npt.NDArray[np.generic] = codec.jpegxl_decode(data, numthreads=1)
+    except (ValueError, RuntimeError) as error:
+        raise ImageFileError(
+            f"{path}: not a JPEG XL picture, or damaged ({error}). Restore it from its source."
+        ) from error
+    _check_channels(image, path)
+    return image
+
+
+def jxl_codec() -> Any:
+    """The package that reads and writes JPEG XL.
+
+    Raises
+    ------
+    UnavailableError
+        It is not installed, or built without JPEG XL.
+    """
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise UnavailableError(
+            'JPEG XL needs the package imagecodecs: pip install "dmef[jxl]".'
+        ) from error
+    if not imagecodecs.JPEGXL.available:
+        raise UnavailableError(
+            "The imagecodecs installed here was built without JPEG XL; install a wheel of it: "
+            'pip install --force-reinstall "dmef[jxl]".'
+        )
+    return imagecodecs
 
 
 def _check_channels(image: npt.NDArray[np.generic], path: Path) -> None:
@@ -110,6 +155,31 @@ def encode_png(image: Encoded, *, level: int = 1) -> bytes:
     if not encoded:
         raise ImageFileError(f"A picture of shape {image.shape} could not be encoded as PNG.")
     return data.tobytes()
+
+
+def encode_jxl(image: Encoded) -> bytes:
+    """The picture as lossless JPEG XL: smaller than PNG and cheaper to write, read by fewer.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W, 3), uint8 or uint16
+        RGB.
+
+    Raises
+    ------
+    UnavailableError
+        See `jxl_codec`.
+    """
+    # Effort 2 writes 4 % less of camera video, in five times the CPU time.
+    data: bytes = jxl_codec().jpegxl_encode(
+        np.ascontiguousarray(image), lossless=True, effort=1, numthreads=1
+    )
+    return data
+
+
+def encode_lossless(image: Encoded, suffix: str) -> bytes:
+    """The picture as `encode_jxl` has it for the ending ``.jxl``, as `encode_png` otherwise."""
+    return encode_jxl(image) if suffix == _JXL else encode_png(image)
 
 
 def write_image(path: Path, image: Encoded) -> None:

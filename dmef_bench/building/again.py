@@ -17,7 +17,7 @@ from dmef_bench.building.build import (
 from dmef_bench.building.dealing import Dealt
 from dmef_bench.building.layout import published_scenes
 from dmef_bench.building.outcome import BuildReport
-from dmef_bench.building.publish import publish
+from dmef_bench.building.publish import publish, selection_lines
 from dmef_bench.building.recipe import Recipe
 from dmef_bench.building.records import read_records
 from dmef_bench.building.roster import Roster
@@ -76,6 +76,7 @@ def rebuild_dataset(
             f"{path}: the recipe in dataset.json does not have the hash that stands beside it. "
             "Restore the file, or use the version of dmef that wrote it."
         )
+    selection = _selection(stated.root)
     wanted = _by_source(stated.scenes)
     rate = _frame_rate(stated.scenes)
     found, _ = hash_sources(find_videos(videos, rate, apart_from=Path(root)), rate)
@@ -89,7 +90,7 @@ def rebuild_dataset(
         todo = {sha: source for sha, source in sources.items() if sha not in finished}
         run(todo, len(sources), recipe, place, executor, jobs, ahead, progress)
         roster = _roster(place, stated.scenes)
-        scenes, verdict = publish(place, recipe, roster, None, None, stated.dataset)
+        scenes, verdict = publish(place, recipe, roster, {}, stated.dataset, selection)
         refused = _missing(wanted, sources) | refusals(place, sources, recipe)
         return BuildReport(place, scenes, refused, (), verdict)
 
@@ -99,6 +100,19 @@ def _by_source(scenes: Sequence[SceneEntry]) -> dict[str, list[SceneEntry]]:
     for scene in scenes:
         found.setdefault(str(scene.source["sha256"]), []).append(scene)
     return found
+
+
+def _selection(folder: Path) -> str:
+    """What stands beside the manifest of how its frames were chosen; not every manifest has it."""
+    path = folder / "selection.jsonl"
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(
+            f"{path}: cannot be read ({error}). Mend it, or move it away."
+        ) from error
+    selection_lines(text)
+    return text
 
 
 def _frame_rate(scenes: Sequence[SceneEntry]) -> int | None:

@@ -30,11 +30,12 @@ from dmef_bench.building.records import (
 )
 from dmef_bench.building.room import keeping_room
 from dmef_bench.building.roster import call_roll
+from dmef_bench.building.scenes import sweep_staging
 from dmef_bench.building.sources import Source, find_videos, hash_sources
 from dmef_bench.building.tables import Tables
 from dmef_bench.building.work import AHEAD, work
 from dmef_bench.errors import UnavailableError
-from dmef_bench.imagefile import write_atomic
+from dmef_bench.imagefile import jxl_codec, write_atomic
 from dmef_bench.manifest import SPLITS
 
 Progress = Callable[[int, int, str], None]
@@ -54,6 +55,7 @@ def build_dataset(
     resplit: bool = False,
     name: str | None = None,
     licence: str | None = None,
+    contact: str | None = None,
     rebuild: bool = False,
     progress: Progress | None = None,
 ) -> BuildReport:
@@ -79,8 +81,8 @@ def build_dataset(
         Triples, groups, rights and sides that the user wrote down.
     resplit : bool
         Deal all groups anew, those of published scenes too.
-    name, licence : str, optional
-        For ``dataset.json``.
+    name, licence, contact : str, optional
+        For ``dataset.json``; what is left out stays as it stands there.
     rebuild : bool
         Throw away what another recipe, or this one, left in ``root``.
     progress : callable, optional
@@ -111,7 +113,8 @@ def build_dataset(
         run(todo, len(sources), recipe, place, executor, jobs, ahead, progress)
         known: dict[str, PurePath] = {sha: source.path for sha, source in sources.items()}
         roster = call_roll(place, recipe, tables, known, resplit=resplit)
-        scenes, verdict = publish(place, recipe, roster, name, licence)
+        statements = {"name": name, "licence": licence, "contact": contact}
+        scenes, verdict = publish(place, recipe, roster, statements)
         told = (*notes, *more_notes, *roster.notes)
         return BuildReport(place, scenes, refusals(place, sources, recipe), told, verdict)
 
@@ -150,11 +153,11 @@ def opened_root(root: Path, recipe: Recipe, *, rebuild: bool = False) -> Iterato
     """Hold the folder of a data set for one build, of one recipe; yields its absolute path."""
     root = root.resolve()
     scratch = root / SCRATCH
-    try:
-        (scratch / "records").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnavailableError(f"{root} cannot be written: {error.strerror}.") from error
+    if recipe.format == "jxl":
+        jxl_codec()
     with build_lock(scratch), keeping_room(root):
+        (scratch / "records").mkdir(exist_ok=True)
+        sweep_staging(root)
         if rebuild:
             _clear(root)
         _check_recipe(root, recipe)

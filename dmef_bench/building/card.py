@@ -73,6 +73,7 @@ def _render(name: str, manifest: Manifest) -> str:
     text = _environment().get_template(name).render(
         facts=Facts.of(manifest),
         aux=any(scene.aux for scene in manifest.scenes),
+        kind=recipe.format,
         noisy=recipe.noise is not None,
         jitter=recipe.crf_jitter,
         identity=recipe.is_identity,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import PurePosixPath
 from typing import Any
 
 from dmef_bench import strict_json
@@ -51,7 +52,7 @@ def croissant(manifest: Manifest, table: bytes) -> str:
         JSON-LD. The picture sets share the field ``scene`` with the record set ``scenes``.
     """
     facts = Facts.of(manifest)
-    roles = {name: manifest.scenes[0].canonical[name] for name in CANONICAL}
+    files = {name: manifest.scenes[0].canonical_file(name).path for name in CANONICAL}
     described = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -60,8 +61,8 @@ def croissant(manifest: Manifest, table: bytes) -> str:
         "version": facts.version,
         "description": facts.description or f"Dynamic multi-exposure fusion. {facts.exposures}",
         "datePublished": facts.created[:10],
-        "distribution": [_table_file(table), *(_pictures(*each) for each in roles.items())],
-        "recordSet": [_scenes(), *(_role_records(name) for name in roles)],
+        "distribution": [_table_file(table), *(_pictures(*each) for each in files.items())],
+        "recordSet": [_scenes(), *(map(_role_records, CANONICAL))],
         **_responsible(facts),
     }
     stated = {"license": facts.licence, "citeAs": facts.citation}
@@ -82,14 +83,15 @@ def _table_file(table: bytes) -> dict[str, Any]:
     }
 
 
-def _pictures(name: str, role: str) -> dict[str, Any]:
+def _pictures(name: str, path: str) -> dict[str, Any]:
+    file = PurePosixPath(path)
     return {
         "@type": "cr:FileSet",
         "@id": f"{name}-files",
         "name": f"{name}-files",
-        "description": f"{role}.png of every scene",
-        "encodingFormat": "image/png",
-        "includes": f"*/*/{role}.png",
+        "description": f"{file.name} of every scene",
+        "encodingFormat": f"image/{file.suffix.removeprefix('.')}",
+        "includes": f"*/*/{file.name}",
     }
 
 

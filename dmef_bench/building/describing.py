@@ -11,6 +11,7 @@ from dmef_bench.building.derived import CARD, DATASHEET, write_derived
 from dmef_bench.building.layout import SCRATCH
 from dmef_bench.building.lock import build_lock
 from dmef_bench.building.publish import STATEMENTS
+from dmef_bench.building.room import keeping_room
 from dmef_bench.errors import UsageError
 from dmef_bench.imagefile import write_atomic
 from dmef_bench.manifest import DATASET_FILE, Manifest
@@ -47,8 +48,7 @@ def describe_dataset(root: Path | str, statements: Mapping[str, str]) -> tuple[s
         if name not in STATEMENTS:
             raise UsageError(f"Nothing to say about {name!r}; there are {', '.join(STATEMENTS)}.")
     dataset = Manifest.load(root).dataset | dict(statements)
-    (root / SCRATCH).mkdir(exist_ok=True)
-    with build_lock(root / SCRATCH):
+    with build_lock(root / SCRATCH), keeping_room(root):
         write_atomic(root / DATASET_FILE, (strict_json.dumps(dataset, indent=2) + "\n").encode())
         write_derived(root)
     return blanks_left(root)

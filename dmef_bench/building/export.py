@@ -45,7 +45,7 @@ def export_dataset(
         ``hf``: an image folder for the Hugging Face hub, ``SPLIT/metadata.jsonl`` naming the
         pictures of each scene in the columns ``low_file_name`` to ``gt_file_name``.
         ``webdataset``: ``SPLIT-NNNNNN.tar``, one scene one sample: ``SCENE.low.png``,
-        ``.medium.png``, ``.high.png``, ``.gt.png`` and its manifest line ``.json``.
+        ``.medium.png``, ``.high.png``, ``.gt.png`` (or ``.jxl``) and its manifest line ``.json``.
     shard_bytes : int
         Largest size of a tar file; a scene larger than this has one of its own.
     progress : callable, optional
@@ -178,8 +178,8 @@ def _line(scene: SceneEntry) -> bytes:
 def _add_scene(tar: tarfile.TarFile, manifest: Manifest, scene: SceneEntry) -> None:
     stem = file_stem(scene)
     for name in CANONICAL:
-        picture = _picture(manifest, scene.canonical_file(name)).read_bytes()
-        _add(tar, f"{stem}.{name}.png", picture)
+        picture = _picture(manifest, scene.canonical_file(name))
+        _add(tar, f"{stem}.{name}{picture.suffix}", picture.read_bytes())
     _add(tar, f"{stem}.json", _line(scene))
 
 

@@ -22,10 +22,15 @@ def build_lock(scratch: Path) -> Iterator[None]:
     Raises
     ------
     UnavailableError
-        Another living process holds it; the message names process, host and start.
+        Another living process holds it; the message names process, host and start. Or nothing can
+        be written here.
     """
     path = scratch / "lock"
-    _take(path)
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        _take(path)
+    except OSError as error:
+        raise UnavailableError(f"{scratch.parent} cannot be written: {error.strerror}.") from error
     try:
         yield
     finally:

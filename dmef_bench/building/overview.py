@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dmef_bench.building.card import decibel, percent
 from dmef_bench.building.facts import Facts
 from dmef_bench.building.inventory import file_stem
+from dmef_bench.building.sheet import Picture, contact_sheet
 from dmef_bench.errors import UsageError
 from dmef_bench.exposure.audit import best_tone_curve
 from dmef_bench.exposure.synthesis import apply_curve
@@ -26,11 +25,10 @@ from dmef_bench.manifest import Manifest, SceneEntry
 from dmef_bench.scene import size_text, to_uint8
 from dmef_bench.strict_json import number
 
-Picture = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
 PAGE = "overview.html"
-PREVIEWS = "previews"
+PREVIEWS, SHEETS = "previews", "sheets"
 _WIDTH = 360
 _QUALITY = 80
 _SECONDS = 0.4
@@ -40,15 +38,15 @@ _TEMPLATES = Path(__file__).with_name("templates")
 def write_overview(
     root: Path | str, out: Path | str, *, jobs: int = 1, progress: Progress | None = None
 ) -> Path:
-    """Write a page of all scenes, small pictures inside, and a moving preview of each.
+    """Write a page of all scenes, and of each a moving preview and a contact sheet.
 
     Parameters
     ----------
     root : Path or str
         Of the data set.
     out : Path or str
-        Folder for ``overview.html`` and ``previews/SCENE.gif``; not inside ``root``, whose
-        videos may show people who agreed to one thing and not to the other.
+        Folder for ``overview.html``, ``previews/SCENE.gif`` and ``sheets/SCENE.jpg``; not inside
+        ``root``, whose videos may show people who agreed to one thing and not to the other.
     jobs : int
         Threads.
     progress : callable, optional
@@ -74,7 +72,8 @@ def write_overview(
         )
     manifest = Manifest.load(root)
     facts = Facts.of(manifest)
-    (out / PREVIEWS).mkdir(parents=True, exist_ok=True)
+    for folder in (PREVIEWS, SHEETS):
+        (out / folder).mkdir(parents=True, exist_ok=True)
     scenes = []
     with ThreadPoolExecutor(jobs) as pool:
         shown = pool.map(lambda scene: _show(manifest, scene, out), manifest.scenes)
@@ -106,13 +105,13 @@ def _render(facts: Facts, scenes: list[dict[str, Any]]) -> str:
 
 
 def _show(manifest: Manifest, scene: SceneEntry, out: Path) -> dict[str, Any]:
-    """What the page says of a scene; its preview is written on the way."""
+    """What the page says of a scene; preview and contact sheet are written on the way."""
     small = {
-        entry.role: _small(to_uint8(read_image(manifest.file(entry))))
-        for entry in scene.files
-        if entry.use != "aux" or entry.level == "medium"
+        entry.role: _small(to_uint8(read_image(manifest.file(entry)))) for entry in scene.files
     }
     preview = f"{PREVIEWS}/{file_stem(scene)}.gif"
+    sheet = f"{SHEETS}/{file_stem(scene)}.jpg"
+    write_atomic(out / sheet, _jpeg(contact_sheet(scene, small)))
     one, two, three = _moments(scene, small)
     write_animation(out / preview, [one, two, three, two], seconds=_SECONDS)
     medium = scene.audit["medium"]
@@ -123,10 +122,11 @@ def _show(manifest: Manifest, scene: SceneEntry, out: Path) -> dict[str, Any]:
         "source": str(scene.source.get("name")),
         "size": size_text((scene.height, scene.width)),
         "flags": ", ".join(scene.audit["flags"]),
-        "moving": _each(scene.selection.get("moving12"), percent),
+        "moving": _each(scene.selection.get("visible"), percent),
         "curve": decibel(number(medium["curve_db"])),
         "clip": percent(number(medium["clip"])),
         "preview": preview,
+        "sheet": sheet,
         "pictures": [
             _thumbnail(small[scene.canonical[name]], caption) for name, caption in _captions(scene)
         ],
@@ -162,18 +162,22 @@ def _small(picture: Picture) -> Picture:
 
 
 def _thumbnail(picture: Picture, caption: str) -> dict[str, Any]:
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    address = f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+    address = f"data:image/jpeg;base64,{base64.b64encode(_jpeg(picture)).decode()}"
     height, width = picture.shape[:2]
     return {"address": address, "caption": caption, "width": width, "height": height}
+
+
+def _jpeg(picture: Picture) -> bytes:
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
 
 
 def _figures(scene: SceneEntry) -> list[tuple[str, str]]:
     """Motion and audit in words; what was not measured is left out."""
     measured, medium = scene.selection, scene.audit["medium"]
     ways: dict[str, tuple[Any, Callable[[float], str]]] = {
-        "moving, of pixels": (measured.get("moving12"), percent),
+        "moves visibly, of pixels": (measured.get("visible"), percent),
+        "moves at all, of pixels": (measured.get("moving12"), percent),
         "camera moves, px at 4K": (measured.get("global_px_4k"), _short),
         "fastest 5 % move, px at 4K": (measured.get("residual_p95_px_4k"), _short),
         "frames apart, ms": (measured.get("gap_ms"), _short),

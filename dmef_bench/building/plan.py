@@ -20,9 +20,9 @@ from dmef_bench.scene import size_text
 # One core of 2024, one thread (benchmarks/build.py).
 _DECODE_S_PER_MEGAPIXEL = 0.004
 _DECODE_S_PER_MEGABYTE = 0.12
-_STORE_S_PER_MEGAPIXEL = 0.13
-_BYTES_PER_PIXEL = 1.5
-"""Of a level-1 PNG from camera video."""
+_STORE_S_PER_MEGAPIXEL = {"png": 0.13, "jxl": 0.08}
+_BYTES_PER_PIXEL = {"png": 1.5, "jxl": 1.1}
+"""Of a level-1 PNG, and of lossless JPEG XL, from camera video."""
 
 _MARGIN = 1.1
 
@@ -177,13 +177,22 @@ def check_room(plan: Plan, recipe: Recipe) -> None:
     if plan.fits:
         return
     need = round(plan.bytes * _MARGIN)
-    smaller = round(need * _pictures("triple") / _pictures(recipe.store))
-    way = f"Use --store triple ({_gigabytes(smaller)})."
-    if recipe.store == "triple":
-        way = "Make room, or build into another folder."
     raise UnavailableError(
-        f"Needs {_gigabytes(need)}, {_gigabytes(plan.free)} free at {plan.root}. {way}"
+        f"Needs {_gigabytes(need)}, {_gigabytes(plan.free)} free at {plan.root}. "
+        f"{_ways(need, recipe)}"
     )
+
+
+def _ways(need: int, recipe: Recipe) -> str:
+    """What takes less room than ``need``."""
+    ways = []
+    if recipe.store == "all":
+        smaller = round(need * _pictures("triple") / _pictures("all"))
+        ways.append(f"--store triple ({_gigabytes(smaller)})")
+    if recipe.format == "png":
+        smaller = round(need * _BYTES_PER_PIXEL["jxl"] / _BYTES_PER_PIXEL["png"])
+        ways.append(f"--format jxl ({_gigabytes(smaller)})")
+    return f"Use {' or '.join(ways)}." if ways else "Make room, or build into another folder."
 
 
 def _forecast(clip: Clip, picks: Sequence[Pick], recipe: Recipe) -> Forecast:
@@ -195,7 +204,7 @@ def _forecast(clip: Clip, picks: Sequence[Pick], recipe: Recipe) -> Forecast:
         share = min(1.0, UHD[1] / max(height, width), UHD[0] / min(height, width))
         height, width = round(height * share), round(width * share)
     pictures = scenes * _pictures(recipe.store)
-    megapixels = height * width / 1e6
+    stored = pictures * height * width / 1e6
     # Once for choosing; and once more, half of it on average, for the frames themselves.
     decoding = coded * _DECODE_S_PER_MEGAPIXEL + info.bytes / 1e6 * _DECODE_S_PER_MEGABYTE
     passes = 1.5 if recipe.pick == "auto" else 0.5
@@ -204,8 +213,8 @@ def _forecast(clip: Clip, picks: Sequence[Pick], recipe: Recipe) -> Forecast:
         size=(height, width),
         seconds=round(float(info.duration), 3),
         scenes=scenes,
-        cpu_s=round(passes * decoding + pictures * megapixels * _STORE_S_PER_MEGAPIXEL, 1),
-        bytes=round(pictures * height * width * _BYTES_PER_PIXEL),
+        cpu_s=round(passes * decoding + stored * _STORE_S_PER_MEGAPIXEL[recipe.format], 1),
+        bytes=round(stored * 1e6 * _BYTES_PER_PIXEL[recipe.format]),
     )
 
 

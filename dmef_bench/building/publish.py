@@ -28,9 +28,9 @@ def publish(
     root: Path,
     recipe: Recipe,
     roster: Roster,
-    name: str | None,
-    licence: str | None,
+    statements: Mapping[str, str | None],
     stated: Mapping[str, Any] | None = None,
+    selection: str = "",
 ) -> tuple[tuple[SceneEntry, ...], dict[str, Any]]:
     """Move scenes to their side, and write all that is derived from the roster.
 
@@ -44,10 +44,12 @@ def publish(
         Its recipe.
     roster : Roster
         All its scenes.
-    name, licence : str or None
-        For ``dataset.json``; None keeps what stands there.
+    statements : mapping
+        Any of `STATEMENTS`, for ``dataset.json``; what is left out, or None, stays as it is.
     stated : mapping, optional
         A ``dataset.json`` that this one repeats: moment, and number of videos refused.
+    selection : str
+        The ``selection.jsonl`` that this one repeats: nothing was measured anew.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def publish(
     placed = (_place(root, scene, roster) for scene in entries)
     scenes = tuple(sorted(placed, key=lambda entry: entry.scene))
     # Also where nothing was built: it says why.
-    _write_selection(root, records)
+    _write_selection(root, records, selection)
     if not scenes:
         return (), {}
     verdict = gate([_audit(scene) for scene in scenes])
@@ -69,8 +71,8 @@ def publish(
     for path, text in split_lists(scenes).items():
         write_atomic(root / path, text.encode())
     refused = sum(record["refused"] is not None for record in records.values())
-    facts = {"name": name, "licence": licence, "refused_videos": refused}
-    _write_dataset(root, recipe, scenes, verdict, facts | _repeated(stated))
+    facts = {**statements, "refused_videos": refused, **_repeated(stated)}
+    _write_dataset(root, recipe, scenes, verdict, facts)
     write_derived(root)
     return scenes, verdict
 
@@ -131,18 +133,38 @@ def _audit(scene: SceneEntry) -> Audit:
         raise ManifestError(f"{scene.scene}: its audit is damaged ({error!r}).") from error
 
 
-def _write_selection(root: Path, records: dict[str, dict[str, Any]]) -> None:
+def _write_selection(root: Path, records: dict[str, dict[str, Any]], repeated: str) -> None:
     """What was measured and refused, one line a video; lines of forgotten records are kept."""
     path = root / "selection.jsonl"
-    lines: dict[str, str] = {}
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            lines[strict_json.loads(line)["source"]] = line
+    earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = selection_lines(earlier) | selection_lines(repeated)
     for sha, record in records.items():
+        if record["scenes"] and record["selection"] is None and sha in lines:
+            continue  # made again, not chosen again: what was said of it stands
         told = {key: record[key] for key in ("source", "video", "refused", "selection")}
         dropped = {"dropped": record["dropped"]} if record["dropped"] else {}
         lines[sha] = strict_json.dumps(told | dropped)
     write_atomic(path, "".join(f"{lines[sha]}\n" for sha in sorted(lines)).encode())
+
+
+def selection_lines(text: str) -> dict[str, str]:
+    """Source SHA-256 to its line of ``selection.jsonl``.
+
+    Raises
+    ------
+    ManifestError
+        A line that is none.
+    """
+    lines = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            lines[str(strict_json.loads(line)["source"])] = line
+        except (ValueError, KeyError, TypeError) as error:
+            raise ManifestError(
+                f"selection.jsonl line {number}: damaged ({error!r}). Restore the file, or move it "
+                "away: it only tells why frames were chosen."
+            ) from error
+    return lines
 
 
 def _repeated(stated: Mapping[str, Any] | None) -> dict[str, Any]:

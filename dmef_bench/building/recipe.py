@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dmef_bench import strict_json
 from dmef_bench.building.rules import SelectionRules
@@ -15,6 +15,7 @@ from dmef_bench.exposure.camera_response import MODELS, CameraResponse
 from dmef_bench.exposure.jitter import SIGMA, STEEPNESS
 from dmef_bench.exposure.noise import LEVELS, SensorNoise, parse_noise
 from dmef_bench.exposure.synthesis import DEFAULT_PRESET, PRESETS, check_evs, find_preset
+from dmef_bench.imagefile import Lossless
 
 Pick = Literal["auto", "uniform", "list"]
 Store = Literal["all", "triple"]
@@ -65,6 +66,8 @@ class Recipe:
         Training and test.
     store : {"all", "triple"}
         All nine exposures, or the canonical three; the truth always.
+    format : {"png", "jxl"}
+        How pictures are stored, without loss either way.
     seed : int
         Of noise and drawn responses.
     allow_identity : bool
@@ -103,6 +106,7 @@ class Recipe:
     selection: SelectionRules = field(default_factory=SelectionRules)
     split: SplitRule = field(default_factory=SplitRule)
     store: Store = "all"
+    format: Lossless = "png"
     seed: int = 0
     allow_identity: bool = False
     clip_share: float | None = None
@@ -132,6 +136,8 @@ class Recipe:
             raise UsageError(
                 f"--crf-jitter draws Sigmoid cameras; {self.model} has other constants."
             )
+        if self.format not in get_args(Lossless):
+            raise UsageError(f"Pictures are stored as png or jxl, not as {self.format!r}.")
         if self.scenes_per_video < 1:
             raise UsageError("scenes_per_video is at least 1.")
 
@@ -191,7 +197,6 @@ class Recipe:
             **asdict(self),
             "split": self.split.to_record(),
             "parameters": None if self.crf_jitter else asdict(MODELS[self.model]()),
-            "format": "png",
             "crf_jitter": _JITTER if self.crf_jitter else None,
         }
         return {key: value for key, value in record.items() if key not in _SPARSE or value}
@@ -207,8 +212,6 @@ class Recipe:
         """
         try:
             values = dict(record)
-            if values.pop("format") != "png":
-                raise ManifestError(f"recipe: format {record['format']!r} is not written here.")
             values.pop("parameters")
             values["crf_jitter"] = values["crf_jitter"] is not None
             values["ev"] = None if values["ev"] is None else tuple(map(float, values["ev"]))

@@ -74,7 +74,7 @@ def _repeat(clip: Clip, entry: SceneEntry, recipe: Recipe, root: Path) -> dict[s
     exposing = Exposing.repeated(entry.scene, entry.exposure, recipe.seed)
     # In the order in which they were stored, so that the line comes out as it was.
     stored = [(file.sample, file.level) for file in entry.files if file.level is not None]
-    made = build_scene(root, exposing, frames, stored or TRIPLE)
+    made = build_scene(root, exposing, frames, stored or TRIPLE, recipe.format)
     return {
         **made,
         "samples": list(entry.samples),

@@ -88,7 +88,7 @@ def call_roll(
         *(_old_member(scene, labels.get(sources[scene.scene])) for scene in old),
         *(Member(s["scene"], s["group"], labels.get(sources[s["scene"]])) for s in fresh),
     ]
-    alike = _find_alike(root, members, {scene["scene"] for scene in fresh})
+    alike = _find_alike(root, recipe, members, {scene["scene"] for scene in fresh})
     dealt = deal(
         members,
         [(one, other) for one, other, _ in alike],
@@ -106,21 +106,21 @@ def _old_member(scene: SceneEntry, label: str | None) -> Member:
 
 
 def _find_alike(
-    root: Path, members: Sequence[Member], fresh: set[str]
+    root: Path, recipe: Recipe, members: Sequence[Member], fresh: set[str]
 ) -> list[tuple[str, str, int]]:
     """Pairs that show one place; scenes of one video, label or old group need no comparing."""
     if not fresh:
         return []
     features = {}
     for member in members:
-        found = _features(root, member.scene)
+        found = _features(root, member.scene, f"gt.{recipe.format}")
         if found is not None:
             features[member.scene] = found
     apart = {member.scene: member.group or member.source for member in members}
     return list(find_alike(features, apart, fresh))
 
 
-def _features(root: Path, scene: str) -> Features | None:
+def _features(root: Path, scene: str, truth: str) -> Features | None:
     """Kept since the scene was built, or found in its truth; None where that is unreadable."""
     path = features_path(root, scene)
     kept = Features.load(path)
@@ -128,7 +128,7 @@ def _features(root: Path, scene: str) -> Features | None:
         return kept
     for place in (root / SCRATCH / "scenes", *(root / side for side in SPLITS)):
         try:
-            found = Features.of(read_image(place / scene / "gt.png"))
+            found = Features.of(read_image(place / scene / truth))
         except ImageFileError:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,13 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from dmef_bench import __version__
 from dmef_bench.building.exposing import LEVELS, Exposing
 from dmef_bench.building.layout import SCRATCH, features_path
 from dmef_bench.building.likeness import Features
 from dmef_bench.building.opening import is_uhd
 from dmef_bench.exposure.audit import audit_scene
-from dmef_bench.imagefile import encode_png, pixels_sha256
+from dmef_bench.imagefile import Lossless, encode_lossless, pixels_sha256
 from dmef_bench.scene import Encoded, ExposureStack
 
 CANONICAL = {
@@ -43,6 +45,7 @@ def build_scene(
     exposing: Exposing,
     frames: Sequence[Encoded],
     stored: Iterable[tuple[int, str]],
+    kind: Lossless = "png",
 ) -> dict[str, Any]:
     """Make the pictures of a scene under ``root/.dmef/scenes``.
 
@@ -56,6 +59,8 @@ def build_scene(
         Samples 1, 2 and 3.
     stored : iterable of (sample, level)
         `TRIPLE` or `EVERY`.
+    kind : {"png", "jxl"}
+        How pictures are stored.
 
     Returns
     -------
@@ -64,12 +69,11 @@ def build_scene(
     """
     scene = exposing.scene
     # Two workers may be at the same scene: a cluster runs a task again where it lost sight of it.
-    name = f"{scene}.{socket.gethostname()}.{os.getpid()}"
-    staging = root / SCRATCH / "staging" / name
+    staging = root / SCRATCH / "staging" / f"{scene}{_mine(os.getpid())}"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        files = [_store(staging, "gt", frames[1], "truth", sample=2, level=None)]
+        files = [_store(staging / f"gt.{kind}", frames[1], "truth", sample=2, level=None)]
         kept: dict[str, Encoded] = {}
         for sample, level in stored:
             picture = exposing.expose(frames[sample - 1], sample, level)
@@ -78,7 +82,8 @@ def build_scene(
             if canonical:
                 kept[level] = picture
             use = "input" if canonical else "aux"
-            files.append(_store(staging, role, picture, use, sample=sample, level=level))
+            path = staging / f"{role}.{kind}"
+            files.append(_store(path, picture, use, sample=sample, level=level))
         stack = ExposureStack(tuple(kept[level] for level in LEVELS), exposing.evs)
         audit = audit_scene(stack, frames[1], noisy=exposing.noise is not None)
         _keep_features(root, scene, frames[1])
@@ -95,13 +100,29 @@ def build_scene(
         "canonical": dict(CANONICAL),
         "audit": asdict(audit),
         "files": files,
-        "built_with": {
-            "dmef": __version__,
-            "numpy": version("numpy"),
-            "opencv": version("opencv-python-headless"),
-            "av": version("av"),
-        },
+        "built_with": _built_with(kind),
     }
+
+
+def _built_with(kind: Lossless) -> dict[str, str]:
+    packages = {"numpy": "numpy", "opencv": "opencv-python-headless", "av": "av"}
+    if kind == "jxl":
+        packages["imagecodecs"] = "imagecodecs"
+    return {"dmef": __version__} | {name: version(package) for name, package in packages.items()}
+
+
+def _mine(pid: int) -> str:
+    """How the staging folders of a process of this machine end."""
+    return f".{socket.gethostname()}.{pid}"
+
+
+def sweep_staging(root: Path) -> None:
+    """Remove the unfinished scenes of processes of this machine that are no more."""
+    for folder in (root / SCRATCH / "staging").glob("*"):
+        pid = folder.suffix.removeprefix(".")
+        left = pid.isdecimal() and not psutil.pid_exists(int(pid))
+        if left and folder.name.endswith(_mine(int(pid))):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def drop_scene(root: Path, scene: str) -> None:
@@ -111,16 +132,16 @@ def drop_scene(root: Path, scene: str) -> None:
 
 
 def _store(
-    folder: Path, role: str, picture: Encoded, use: str, *, sample: int, level: str | None
+    path: Path, picture: Encoded, use: str, *, sample: int, level: str | None
 ) -> dict[str, Any]:
-    data = encode_png(picture)
-    with (folder / f"{role}.png").open("xb") as file:
+    data = encode_lossless(picture, path.suffix)
+    with path.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     return {
-        "role": role,
-        "path": f"{role}.png",
+        "role": path.stem,
+        "path": path.name,
         "use": use,
         "sample": sample,
         "level": level,

@@ -14,18 +14,13 @@ import numpy as np
 
 from dmef_bench.building.clip import Clip, nearest, seconds
 from dmef_bench.building.colour import FrameU8
-from dmef_bench.building.motion import (
-    LONG_SIDE_4K,
-    Grey,
-    Motion,
-    measure_motion,
-    one_thread,
-    unexplained,
-)
+from dmef_bench.building.motion import Motion, measure_motion, one_thread
 from dmef_bench.building.rules import SelectionRules
 from dmef_bench.building.shots import Shots
 from dmef_bench.building.triples import Indices, NoTripleError, Selection, Triple, triple_of
 from dmef_bench.errors import UsageError, VideoError
+from dmef_bench.metrics.grey import Grey
+from dmef_bench.metrics.optical_flow import LONG_SIDE_4K, unexplained
 
 # Half a frame of a slow camera: how far a gap may be from the one that was tried.
 _GAP_TOLERANCE_S = 0.05

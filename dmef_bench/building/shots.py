@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dmef_bench.building.colour import FrameU8
-from dmef_bench.building.motion import Grey
 from dmef_bench.building.rules import SelectionRules
+from dmef_bench.metrics.grey import Grey
 
 
 class Shots:

@@ -131,7 +131,8 @@ def _build_scene(
     scene = scene_id(video, float(clip.time(triple.indices[1])))
     frames = read_samples(clip, triple.indices, recipe)
     exposing = Exposing.of(recipe, scene, frames[1])
-    built = build_scene(root, exposing, frames, TRIPLE if recipe.store == "triple" else EVERY)
+    stored = TRIPLE if recipe.store == "triple" else EVERY
+    built = build_scene(root, exposing, frames, stored, recipe.format)
     if isinstance(clip, ToneMapped):
         built["exposure"]["tone_curve"] = clip.curve_record()
     return {

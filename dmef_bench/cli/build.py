@@ -72,6 +72,7 @@ _FRAMES = _options(
     _choice("--resize", "none", "4k", text="Shrink larger pictures to fit 3840x2160."),
     _flag("--require-4k", "Refuse smaller video."),
     _choice("--store", "all", "triple", text="All nine exposures, or the three inputs."),
+    _choice("--format", "png", "jxl", text="Of the pictures; jxl is smaller, read by fewer."),
 )
 _PEOPLE = _options(
     click.option("--sources", type=FOLDER, help="CSV file video,licence,consent,url."),
@@ -86,6 +87,7 @@ _PEOPLE = _options(
     _flag("--anonymous-names", "Name scenes and sources by hash alone."),
     click.option("--name", help="Name of the data set."),
     click.option("--licence", help="Licence of the data set, e.g. CC-BY-4.0."),
+    click.option("--contact", help="Whom to write to about it."),
 )
 _WORK = _options(
     click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes."),
@@ -145,6 +147,7 @@ def _build(videos: tuple[Path, ...], root: Path, choices: dict[str, Any]) -> Any
             resplit=choices["resplit"],
             name=choices["name"],
             licence=choices["licence"],
+            contact=choices["contact"],
             rebuild=choices["rebuild"],
         )
 
@@ -209,9 +212,9 @@ def _recipe(choices: dict[str, Any], pick: str, split: Any) -> Any:
     from dmef_bench.exposure.synthesis import DEFAULT_PRESET
 
     alike = (
-        "model", "noise", "scenes_per_video", "store", "seed", "allow_identity", "clip_share",
-        "crf_jitter", "strict_audit", "hdr", "to_srgb", "salvage", "resize", "require_4k",
-        "anonymous_names",
+        "model", "noise", "scenes_per_video", "store", "format", "seed", "allow_identity",
+        "clip_share", "crf_jitter", "strict_audit", "hdr", "to_srgb", "salvage", "resize",
+        "require_4k", "anonymous_names",
     )  # fmt: skip
     others = {name: choices[name] for name in alike} | {"pick": pick, "split": split}
     preset, ev = choices["preset"], choices["ev"]

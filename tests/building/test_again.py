@@ -25,11 +25,6 @@ MANY_CHOICES = Recipe.from_preset(
 )  # fmt: skip
 
 
-def without_selection(root):
-    """Every file of a data set but the account of candidates, which a repetition has none of."""
-    return {name: data for name, data in contents(root).items() if name != "selection.jsonl"}
-
-
 def edit(root, change):
     """Change every line of a manifest."""
     path = root / "manifest.jsonl"
@@ -48,7 +43,7 @@ def test_the_data_set_comes_out_the_same_whatever_the_videos_are_called(
         shutil.copy(clip, folder / f"{number}.mp4")
     report = rebuild_dataset(built / "manifest.jsonl", [folder], tmp_path / "again")
     assert report.exit_code == 0
-    assert without_selection(tmp_path / "again") == without_selection(built)
+    assert contents(tmp_path / "again") == contents(built)
     assert (tmp_path / "again" / "dataset.json").read_text() == (built / "dataset.json").read_text()
     assert verify_dataset(tmp_path / "again").ok
 
@@ -58,7 +53,7 @@ def test_solved_stops_drawn_cameras_and_noise_are_repeated(clips, tmp_path) -> N
     assert len({scene.evs for scene in first.scenes}) == 2
     assert len({json.dumps(scene.exposure["parameters"]) for scene in first.scenes}) == 2
     rebuild_dataset(tmp_path / "first" / "manifest.jsonl", clips[:2], tmp_path / "again")
-    assert without_selection(tmp_path / "again") == without_selection(tmp_path / "first")
+    assert contents(tmp_path / "again") == contents(tmp_path / "first")
 
 
 def test_what_is_recorded_counts_not_what_would_be_drawn_today(clips, tmp_path) -> None:
@@ -100,10 +95,10 @@ def test_missing_videos_are_named_with_the_scenes_they_would_give(built, clips, 
     assert reason.startswith(f"{clips[3].name}: no video given has its SHA-256")
     # The last one may come later.
     assert rebuild_dataset(built / "manifest.jsonl", clips, tmp_path / "again").exit_code == 0
-    assert without_selection(tmp_path / "again") == without_selection(built)
+    assert contents(tmp_path / "again") == contents(built)
     shutil.rmtree(tmp_path / "again" / ".dmef")
     rebuild_dataset(built / "manifest.jsonl", clips, tmp_path / "again")
-    assert without_selection(tmp_path / "again") == without_selection(built)
+    assert contents(tmp_path / "again") == contents(built)
 
 
 def test_a_manifest_whose_recipe_was_changed_is_refused(built, clips, tmp_path) -> None:

@@ -30,6 +30,8 @@ from dmef_bench.exposure.synthesis import expose
 from dmef_bench.imagefile import read_image
 from dmef_bench.manifest import Manifest
 
+from .recipes import FAST
+
 NAMED = {"dataset.json", "manifest-sha256.txt", "README.md", "DATASHEET.md", "croissant.json"}
 
 
@@ -100,23 +102,24 @@ def test_processes_and_order_change_no_byte(built, clips, recipe, tmp_path) -> N
     assert contents(tmp_path / "two") == contents(built)
 
 
-def test_videos_may_come_one_by_one(built, clips, tmp_path, recipe) -> None:
+def test_videos_may_come_one_by_one(quick, clips, tmp_path) -> None:
     root = tmp_path / "dataset"
     seen: dict[str, str] = {}
     for clip in clips:
-        for scene in build_dataset([clip], root, recipe).scenes:
+        for scene in build_dataset([clip], root, FAST).scenes:
             # Once decided, a scene never changes its side.
             assert seen.setdefault(scene.scene, scene.split) == scene.split
     assert verify_dataset(root).ok
     pixels = [{entry.pixels for entry in scene.files} for scene in Manifest.load(root).scenes]
-    whole = [{entry.pixels for entry in scene.files} for scene in Manifest.load(built).scenes]
+    whole = [{entry.pixels for entry in scene.files} for scene in Manifest.load(quick).scenes]
     assert pixels == whole
 
 
-def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(built, clips, tmp_path) -> None:
+def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(quick, clips, tmp_path) -> None:
     root = tmp_path / "dataset"
-    command = [sys.executable, "-m", "dmef_bench.cli", "build", *map(str, clips)]
-    child = subprocess.Popen([*command, "-o", str(root), "--split", "2/2"])
+    command = [sys.executable, "-m", "dmef_bench.cli", "build", *map(str, clips), "-o", str(root)]
+    command += ["--split", "2/2", "--pick", "uniform", "--store", "triple"]
+    child = subprocess.Popen(command)
     deadline = time.monotonic() + 60
     while not list(root.glob(".dmef/records/*.json")):
         assert time.monotonic() < deadline
@@ -125,9 +128,8 @@ def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(built, clips, tmp_pat
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not (root / "manifest.jsonl").exists()
-    done = subprocess.run([*command, "-o", str(root), "--split", "2/2"], check=False)
-    assert done.returncode == 0
-    assert contents(root) == contents(built)
+    assert subprocess.run(command, check=False).returncode == 0
+    assert contents(root) == contents(quick)
     assert verify_dataset(root).ok
     assert not list((root / ".dmef" / "staging").iterdir())
 
@@ -167,18 +169,18 @@ def test_a_lock_of_a_dead_process_is_no_lock(dataset, clips, recipe) -> None:
     assert len(build_dataset(clips, dataset, recipe).scenes) == 4
 
 
-def test_the_same_bytes_twice_are_one_video(clips, tmp_path, recipe) -> None:
+def test_the_same_bytes_twice_are_one_video(clips, tmp_path) -> None:
     shutil.copy(clips[0], tmp_path / "again.mp4")
-    report = build_dataset([clips[0], tmp_path / "again.mp4"], tmp_path / "out", recipe)
+    report = build_dataset([clips[0], tmp_path / "again.mp4"], tmp_path / "out", FAST)
     assert len(report.scenes) == 1
     assert "same bytes" in report.notes[0]
 
 
-def test_two_videos_of_one_name_are_two_scenes(clips, tmp_path, recipe) -> None:
+def test_two_videos_of_one_name_are_two_scenes(clips, tmp_path) -> None:
     for number, clip in enumerate(clips[:2]):
         (tmp_path / str(number)).mkdir()
         shutil.copy(clip, tmp_path / str(number) / "Ünter den Linden.mp4")
-    report = build_dataset([tmp_path / "0", tmp_path / "1"], tmp_path / "out", recipe)
+    report = build_dataset([tmp_path / "0", tmp_path / "1"], tmp_path / "out", FAST)
     assert len({scene.scene for scene in report.scenes}) == 2
     assert all(scene.scene.startswith("unter-den-linden-") for scene in report.scenes)
     assert verify_dataset(tmp_path / "out").ok
@@ -194,7 +196,7 @@ def test_the_triple_alone_is_stored_on_request(clips, tmp_path, recipe) -> None:
 
 def test_noise_is_drawn_from_the_seed_and_never_touches_the_truth(clips, tmp_path) -> None:
     def build(name: str, seed: int) -> dict[str, str]:
-        recipe = Recipe.from_preset("noisy-reference", seed=seed, store="triple")
+        recipe = Recipe.from_preset("noisy-reference", seed=seed, store="triple", pick="uniform")
         (scene,) = build_dataset(clips[:1], tmp_path / name, recipe).scenes
         return {entry.role: entry.pixels for entry in scene.files}
 

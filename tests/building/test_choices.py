@@ -31,8 +31,7 @@ from dmef_bench.imagefile import read_image, write_image
 from dmef_bench.manifest import Manifest
 
 from .clips import photograph, subject_moves, write_clip
-
-FAST = Recipe(store="triple", pick="uniform", split=SplitRule(2, 2))
+from .recipes import FAST
 
 
 def table(folder, name, header, *rows):
@@ -237,8 +236,10 @@ def test_a_build_killed_while_scenes_change_sides_comes_to_rest(clips, tmp_path)
     assert verify_dataset(root).ok
 
 
-def same_place(folder, count=24):
+@pytest.fixture(scope="module")
+def same_place(tmp_path_factory):
     """Two films of one photograph, from two standpoints, and one of another place."""
+    folder, count = tmp_path_factory.mktemp("places"), 6
     here = photograph(540, 960)
     height, width = here.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), 3, 1.06)
@@ -249,9 +250,8 @@ def same_place(folder, count=24):
     ]
 
 
-def test_scenes_of_one_place_are_found_and_kept_on_one_side(tmp_path) -> None:
-    films = same_place(tmp_path)
-    report = build_dataset(films, tmp_path / "out", FAST)
+def test_scenes_of_one_place_are_found_and_kept_on_one_side(same_place, tmp_path) -> None:
+    report = build_dataset(same_place, tmp_path / "out", FAST)
     groups = {scene.source["name"]: scene.group for scene in report.scenes}
     assert groups["here.mp4"] == groups["there.mp4"] != groups["elsewhere.mp4"]
     assert {s.group_reason for s in report.scenes} == {("near-duplicate", "source"), ("source",)}
@@ -259,8 +259,8 @@ def test_scenes_of_one_place_are_found_and_kept_on_one_side(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("scratch", ["kept", "gone"])
-def test_a_new_film_of_an_old_place_follows_it(tmp_path, scratch) -> None:
-    here, there, elsewhere = same_place(tmp_path)
+def test_a_new_film_of_an_old_place_follows_it(same_place, tmp_path, scratch) -> None:
+    here, there, elsewhere = same_place
     root = tmp_path / "out"
     wanted = table(
         tmp_path, "s.csv", "video,split", ["here.mp4", "test"], ["elsewhere.mp4", "train"]
@@ -274,8 +274,10 @@ def test_a_new_film_of_an_old_place_follows_it(tmp_path, scratch) -> None:
     assert found["here.mp4"] == ("test", "file")
 
 
-def test_places_published_on_both_sides_are_an_error_that_publishes_nothing(tmp_path) -> None:
-    here, there, elsewhere = same_place(tmp_path)
+def test_places_published_on_both_sides_are_an_error_that_publishes_nothing(
+    same_place, tmp_path
+) -> None:
+    here, there, elsewhere = same_place
     root = tmp_path / "out"
     rows = [["here.mp4", "test"], ["elsewhere.mp4", "train"]]
     wanted = table(tmp_path, "s.csv", "video,split", *rows)

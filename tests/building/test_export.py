@@ -221,6 +221,10 @@ def test_the_overview_shows_every_scene_and_stays_out_of_the_data_set(built, tmp
         assert f'id="{scene.scene}"' in text
         assert f"{scene.audit['medium']['curve_db']:.1f}" in text
         assert (page.parent / "previews" / f"{scene.scene}.gif").stat().st_size
+        sheet = read_image(page.parent / "sheets" / f"{scene.scene}.jpg")
+        # Three moments down; three exposures and the truth across.
+        assert sheet.shape[0] > 3 * 202
+        assert sheet.shape[1] > 4 * 360
     assert text.count("data:image/jpeg;base64,") == 16
     with pytest.raises(UsageError, match="inside the data set"):
         write_overview(built, built / "look")

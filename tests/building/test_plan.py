@@ -75,11 +75,12 @@ def test_a_build_that_cannot_fit_does_not_begin(mixed, tmp_path) -> None:
     assert plan.exit_code == 3
     with pytest.raises(
         UnavailableError,
-        match=r"^Needs \d+ MB, 2 MB free at .*out\. Use --store triple \(\d+ MB\)\.$",
+        match=r"^Needs \d+ MB, 2 MB free at .*out\. "
+        r"Use --store triple \(\d+ MB\) or --format jxl \(\d+ MB\)\.$",
     ):
         check_room(plan, Recipe())
     with pytest.raises(UnavailableError, match="Make room"):
-        check_room(plan, Recipe(store="triple"))
+        check_room(plan, Recipe(store="triple", format="jxl"))
 
 
 def test_the_command_line_shows_the_plan_as_text_and_as_json(mixed, tmp_path) -> None:

@@ -40,6 +40,7 @@ EVERY = [
     Recipe(resize="4k"),
     Recipe(require_4k=True),
     Recipe(anonymous_names=True),
+    Recipe(format="jxl"),
 ]
 
 

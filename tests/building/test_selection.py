@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-from dmef_bench.building.motion import measure_motion, unexplained
+from dmef_bench.building.motion import measure_motion
 from dmef_bench.building.picking import uniform_triple
 from dmef_bench.building.rules import SelectionRules
 from dmef_bench.building.selection import select_triples
 from dmef_bench.building.triples import NoTripleError
 from dmef_bench.building.video import VideoReader
 from dmef_bench.errors import UsageError, VideoError
+from dmef_bench.metrics.optical_flow import unexplained
 
 from .clips import CLOSED_GOP, camera_moves, damage, photograph, subject_moves, write_clip
 

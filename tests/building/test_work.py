@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import socket
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -13,26 +16,23 @@ from pathlib import Path
 import pytest
 
 from dmef_bench.building.build import build_dataset, opened_root
-from dmef_bench.building.recipe import Recipe
+from dmef_bench.building.describing import describe_dataset
 from dmef_bench.building.room import NoRoomError
 from dmef_bench.building.sources import Source, hash_sources
-from dmef_bench.building.split import SplitRule
 from dmef_bench.building.task import build_video, check_visible
+from dmef_bench.building.verify import verify_dataset
 from dmef_bench.building.work import work
 from dmef_bench.cluster import dask_executor
 from dmef_bench.errors import UnavailableError
 
+from .recipes import FAST
 from .test_build import contents
-
-FAST = Recipe(store="triple", pick="uniform", split=SplitRule(2, 2))
 
 
 @pytest.fixture(scope="module")
-def serial(tmp_path_factory, clips) -> dict[str, bytes]:
+def serial(quick) -> dict[str, bytes]:
     """What one process makes of the clips."""
-    root = tmp_path_factory.mktemp("serial") / "dataset"
-    build_dataset(clips, root, FAST, name="dataset")
-    return contents(root)
+    return contents(quick)
 
 
 def shuffled(clips) -> list[Path]:
@@ -193,3 +193,33 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_done(clips, 
     with pytest.raises(UnavailableError, match=r"file/out cannot be written: ") as caught:
         build_dataset(clips[:1], tmp_path / "file" / "out", FAST)
     assert caught.value.exit_code == 3
+
+
+def test_a_data_set_that_has_become_unwritable_is_named_and_stays(dataset, clips, recipe) -> None:
+    """The system refuses every byte, as it does where a disk was mounted again for reading."""
+    resource = pytest.importorskip("resource", reason="limits on file sizes are a Unix matter")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(UnavailableError, match="cannot be written: "):
+            build_dataset(clips, dataset, recipe)
+        with pytest.raises(UnavailableError, match="cannot be written: "):
+            describe_dataset(dataset, {"licence": "CC0-1.0"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert verify_dataset(dataset).ok
+
+
+def test_what_the_dead_left_unfinished_is_swept_away_and_the_living_are_let_be(
+    dataset, clips, recipe
+) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    here = socket.gethostname()
+    staging = dataset / ".dmef" / "staging"
+    names = [f"a-1.{here}.{dead.pid}", f"a-1.{here}.{os.getpid()}", f"a-1.elsewhere.{dead.pid}"]
+    for name in names:
+        (staging / name).mkdir(parents=True)
+        (staging / name / "gt.png").touch()
+    build_dataset(clips, dataset, recipe)
+    assert {path.name for path in staging.iterdir()} == set(names[1:])
