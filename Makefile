@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/dmef demo -o demo
@@ -15,6 +15,16 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Named one by one: pdoc follows __all__, and rooms hand on only some of what they hold. What it
+# finds twice it says so of at length.
+MODULES = $(shell find dmef_bench baselines ipl -name '*.py' ! -name __main__.py \
+	| sed 's|/__init__.py$$||; s|\.py$$||; s|/|.|g' | sort)
+
+docs: $(VENV)/.installed
+	# The reference, from the docstrings; the pages to read are in docs/.
+	$(BIN)/python -m pip install --quiet "pdoc>=15"
+	PYTHONWARNINGS=ignore $(BIN)/pdoc --docformat numpy -o build/docs $(MODULES)
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
