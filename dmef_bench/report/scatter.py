@@ -23,6 +23,8 @@ _LARGEST = 600.0
 """Area of the slowest method's circle, in square points."""
 _DOT = 60.0
 """Area of a mark that says nothing by its size."""
+_NAMED = 12
+"""Ranks whose names are written; more of them hide the plot, and the table has them all."""
 _LINE = 10.0
 """Points from one name to the next below it."""
 _CLOCKS = {
@@ -46,7 +48,7 @@ def scatter_plots(frame: pd.DataFrame) -> dict[str, bytes]:
         ``quality.svg``, ``quality.png``: SSIM against PSNR, circles by time, as Figure 1 of the
         paper. ``speed.svg``, ``speed.png``: time, logarithmic, against PSNR, with the line of 40
         frames a second; only where times are on record. Bounds are lines, implausible times
-        hollow. The same board gives the same bytes.
+        hollow, the best twelve methods named. The same board gives the same bytes.
 
     Raises
     ------
@@ -94,11 +96,6 @@ def _quality(frame: pd.DataFrame, across: str, up: str, time: str) -> Figure:
     # Whatever has no time has no area either.
     timeless = shown[seconds.isna()]
     axes.scatter(timeless[across], timeless[up], marker="+", color=_INK)
-    if time and len(timeless):
-        axes.annotate(
-            "+ not timed", (0, 1), xycoords="axes fraction", fontsize=8, va="top",
-            xytext=(6, -4), textcoords="offset points", color=_INK,
-        )  # fmt: skip
     bounds = _shown(frame, across, up, bounds=True)
     axes.scatter(bounds[across], bounds[up], marker="x", color=_BOUND)
     axes.margins(0.12)
@@ -106,7 +103,7 @@ def _quality(frame: pd.DataFrame, across: str, up: str, time: str) -> Figure:
     axes.set_xlabel(metric_title(across))
     axes.set_ylabel(metric_title(up))
     if time:
-        _area_legend(axes, float(seconds.max()), time)
+        _area_legend(figure, axes, float(seconds.max()), time, untimed=len(timeless) > 0)
     return figure
 
 
@@ -157,6 +154,7 @@ def _circles(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
 def _name_points(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
     """Write names beside their points of some ``area``, from the top down, none over another's."""
     taken: list[tuple[float, float]] = []
+    rows = rows[rows["rank"].fillna(0) <= _NAMED]
     records = rows.sort_values([y, "method"], ascending=[False, True]).to_dict("records")
     middle = axes.transAxes.transform((0.6, 0))[0]
     for row in records:
@@ -172,16 +170,20 @@ def _name_points(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
             row["method"], (row[x], row[y]), xytext=(-away if right else away, place - up),
             textcoords="offset points", ha="right" if right else "left", fontsize=8, zorder=4,
             color=_BOUND if row["kind"] == "bound" else "black", parse_math=False,
-        )  # fmt: skip
+        ).set_in_layout(False)  # fmt: skip
 
 
-def _area_legend(axes: Axes, slowest: float, time: str) -> None:
+def _area_legend(figure: Figure, axes: Axes, slowest: float, time: str, *, untimed: bool) -> None:
     handles = [
         axes.scatter([], [], s=_area(seconds, slowest), c=_FACE, edgecolors=_INK)
         for seconds in (slowest, slowest / 3, slowest / 10)
     ]
     labels = [f"{slowest / part:.3g} s" for part in (1, 3, 10)]
-    axes.legend(
-        handles, labels, title=_CLOCKS[time], loc="lower right", labelspacing=1.6,
-        borderpad=1.2, frameon=False,
+    if untimed:
+        handles.append(axes.scatter([], [], marker="+", color=_INK))
+        labels.append("not timed")
+    # Beside the plot: within it there is no corner that is always free.
+    figure.legend(
+        handles, labels, title=_CLOCKS[time].replace(", ", ",\n"), loc="outside right lower",
+        labelspacing=1.6, borderpad=1.2, frameon=False, alignment="left",
     )  # fmt: skip

@@ -137,7 +137,7 @@ def test_where_all_failed_the_page_says_why(run, page) -> None:
     assert not pictures(text)
     # One reason, said once for both.
     assert re.search(r"<li><code>a</code>, <code>b</code>: [^<]*no room", text)
-    assert "All 2 failed scenes" in text
+    assert "Failed scenes: 2" in text
 
 
 def test_names_with_markup_are_text(run, page) -> None:

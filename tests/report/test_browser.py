@@ -219,8 +219,9 @@ def test_dark_is_dark_and_light_is_light(chromium, page) -> None:
 
 
 def test_without_scripts_the_table_and_every_picture_are_there(chromium, page) -> None:
-    browser = opened(chromium, page, scripts=False)
+    browser = opened(chromium, page, width=360, scripts=False)
     try:
+        assert browser.find_element(By.TAG_NAME, "html").get_property("scrollWidth") == 360
         assert browser.find_elements(By.CSS_SELECTOR, ".board tbody tr")
         assert browser.find_elements(By.CSS_SELECTOR, "thead button, .stage") == []
         whole = browser.find_elements(By.CSS_SELECTOR, ".compare img")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,16 @@ def test_there_must_be_something_to_plot(frame) -> None:
     nothing.attrs = frame.attrs
     with pytest.raises(UsageError, match="nothing to plot"):
         scatter_plots(nothing)
+
+
+def test_of_many_methods_the_best_are_named_and_all_are_drawn() -> None:
+    first, *others = load_results([PUBLISHED])
+    bounds = [result for result in (first, *others) if result.is_bound]
+    method = next(result for result in (first, *others) if not result.is_bound)
+    many = [replace(method, row=f"method-{number:02}") for number in range(40)]
+    frame = leaderboard_frame([*bounds, *many], resamples=10)
+    frame["rank"] = frame["rank"].where(frame["rank"].isna(), frame["rank"].notna().cumsum())
+    svg = scatter_plots(frame)["quality.svg"].decode()
+    assert len(set(re.findall(r"method-\d\d", svg))) == 12
+    # Forty circles and the legend's three, as references to one path or another.
+    assert len(re.findall(r"fill: #1f5fa8", svg)) >= 40
