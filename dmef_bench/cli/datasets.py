@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from dmef_bench.cli.words import DATASET
 from dmef_bench.errors import UsageError
 
 
 @click.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, type=DATASET)
 def datasets(names: tuple[str, ...]) -> None:
     """Say of each data set what it is, where it is obtained, and what its folder must look like.
 

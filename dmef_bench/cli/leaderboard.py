@@ -33,6 +33,7 @@ from dmef_bench.cli.words import FOLDER, METRIC, names
     type=click.Choice(["compare", "ablation"]),
     help="Also draw these windows as figures: beside the exposures, or method by method.",
 )
+@click.option("--parquet", is_flag=True, help="Also the scores of all scenes, as Parquet.")
 @click.option("--scatter", is_flag=True, help="Also plot quality and speed, as SVG and PNG.")
 def leaderboard(runs: tuple[Path, ...], formats: str, **choices: Any) -> None:
     """Make tables from the records under RUNS.

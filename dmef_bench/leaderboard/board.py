@@ -75,6 +75,7 @@ def make_board(
     title: str | None = None,
     paper: str | None = None,
     scatter: bool = False,
+    parquet: bool = False,
     data: Path | None = None,
     crops: str = "auto",
     panels: str | None = None,
@@ -98,6 +99,8 @@ def make_board(
         A table of the paper, ``"table1"`` to ``"table7"``, to stand beside ours.
     scatter : bool
         Also plot score against score and time against score, as SVG and PNG.
+    parquet : bool
+        Also ``scenes.parquet``, the lines of ``scenes.csv`` with their types.
     data : Path, optional
         The data set: the HTML page then shows pictures, where fused ones were kept.
     crops : str
@@ -143,6 +146,10 @@ def make_board(
     files |= shown.panels
     if "csv" in formats:
         files["scenes.csv"] = csv_text(scenes).encode()
+    if parquet:
+        from dmef_bench.leaderboard.parquet import parquet_bytes
+
+        files["scenes.parquet"] = parquet_bytes(scenes)
     if scatter:
         from dmef_bench.report.scatter import scatter_plots
 
