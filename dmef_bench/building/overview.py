@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ from markupsafe import Markup
 from dmef_bench.building.card import decibel, percent
 from dmef_bench.building.facts import Facts
 from dmef_bench.building.inventory import file_stem
-from dmef_bench.building.sheet import Picture, contact_sheet
-from dmef_bench.errors import UsageError
+from dmef_bench.building.sheet import MOTION, Picture, contact_sheet
+from dmef_bench.errors import ImageContractError, UsageError
 from dmef_bench.exposure.audit import best_tone_curve
+from dmef_bench.exposure.marks import mark_clipped, mark_motion
 from dmef_bench.exposure.synthesis import apply_curve
 from dmef_bench.imagefile import read_image, write_animation, write_atomic
 from dmef_bench.manifest import Manifest, SceneEntry
-from dmef_bench.scene import size_text, to_uint8
+from dmef_bench.metrics.motion_mask import moving_mask
+from dmef_bench.scene import ExposureStack, size_text, to_uint8
 from dmef_bench.strict_json import number
 
 Progress = Callable[[int, int], None]
@@ -106,12 +109,10 @@ def _render(facts: Facts, scenes: list[dict[str, Any]]) -> str:
 
 def _show(manifest: Manifest, scene: SceneEntry, out: Path) -> dict[str, Any]:
     """What the page says of a scene; preview and contact sheet are written on the way."""
-    small = {
-        entry.role: _small(to_uint8(read_image(manifest.file(entry)))) for entry in scene.files
-    }
+    small, marked = _pictures(manifest, scene)
     preview = f"{PREVIEWS}/{file_stem(scene)}.gif"
     sheet = f"{SHEETS}/{file_stem(scene)}.jpg"
-    write_atomic(out / sheet, _jpeg(contact_sheet(scene, small)))
+    write_atomic(out / sheet, _jpeg(contact_sheet(scene, marked)))
     one, two, three = _moments(scene, small)
     write_animation(out / preview, [one, two, three, two], seconds=_SECONDS)
     medium = scene.audit["medium"]
@@ -132,6 +133,24 @@ def _show(manifest: Manifest, scene: SceneEntry, out: Path) -> dict[str, Any]:
         ],
         "figures": _figures(scene),
     }
+
+
+def _pictures(
+    manifest: Manifest, scene: SceneEntry
+) -> tuple[dict[str, Picture], dict[str, Picture]]:
+    """Every picture small, by its role; and again, what is clipped and what moves marked."""
+    small, marked = {}, {}
+    for entry in scene.files:
+        picture = read_image(manifest.file(entry))
+        small[entry.role] = _small(to_uint8(picture))
+        # Marked before it is shrunk: a few burnt-out pixels are not lost among others.
+        marked[entry.role] = _small(mark_clipped(picture))
+    marked[scene.canonical["gt"]] = small[scene.canonical["gt"]]
+    low, medium, high = (small[scene.canonical[name]] for name in ("low", "medium", "high"))
+    with suppress(ImageContractError):  # too small for optical flow
+        moving = moving_mask(ExposureStack((low, medium, high), scene.evs))
+        marked[MOTION] = mark_motion(medium, moving)
+    return small, marked
 
 
 def _captions(scene: SceneEntry) -> Iterable[tuple[str, str]]:

@@ -12,6 +12,9 @@ from dmef_bench.manifest import SceneEntry
 
 Picture = npt.NDArray[np.uint8]
 
+MOTION = "motion"
+"""Role of the medium exposure with what moves in it marked."""
+
 _LEVELS = ("low", "medium", "high")
 _GAP = 8
 _CAPTION = 22
@@ -26,7 +29,7 @@ def contact_sheet(scene: SceneEntry, small: Mapping[str, Picture]) -> Picture:
     scene : SceneEntry
         Names stops and times.
     small : mapping
-        Role to picture, RGB, all of one size.
+        Role to picture, RGB, all of one size; `MOTION` for the picture of what moves.
 
     Returns
     -------
@@ -37,9 +40,10 @@ def contact_sheet(scene: SceneEntry, small: Mapping[str, Picture]) -> Picture:
     step = (height + _CAPTION + _GAP, width + _GAP)
     sheet = np.full((3 * step[0] + _GAP, 4 * step[1] + _GAP, 3), _PAPER, np.uint8)
     for (row, column), role, caption in _places(scene):
+        top, left = _GAP + row * step[0], _GAP + column * step[1]
         if role in small:
-            top, left = _GAP + row * step[0], _GAP + column * step[1]
             sheet[top : top + height, left : left + width] = small[role]
+        if role in small or not role:
             _write(sheet, caption, (left, top + height + _CAPTION - 7))
     return sheet
 
@@ -49,6 +53,8 @@ def _places(scene: SceneEntry) -> list[tuple[tuple[int, int], str, str]]:
     times = [f"{float(time):.3f} s" for time in scene.frame_times]
     given = {scene.canonical[name] for name in _LEVELS}
     places = [((1, 3), scene.canonical["gt"], f"truth, {times[1]}")]
+    places.append(((0, 3), MOTION, "yellow: moves"))
+    places.append(((2, 3), "", "orange: burnt out; blue: black"))
     for row, time in enumerate(times):
         for column, (level, ev) in enumerate(zip(_LEVELS, scene.evs, strict=True)):
             role = f"sample{row + 1}_{level}"

@@ -225,6 +225,10 @@ def test_the_overview_shows_every_scene_and_stays_out_of_the_data_set(built, tmp
         # Three moments down; three exposures and the truth across.
         assert sheet.shape[0] > 3 * 202
         assert sheet.shape[1] > 4 * 360
+        # Burnt-out pixels of the brightest exposure are vermilion, but for JPEG's rounding.
+        burnt = np.abs(sheet.astype(int) - (213, 94, 0)).max(axis=2) < 12
+        assert burnt[:, 2 * 368 : 3 * 368].mean() > 0.2
+        assert burnt[240:, 3 * 368 :].mean() < 0.01, "the truth is shown as it is"
     assert text.count("data:image/jpeg;base64,") == 16
     with pytest.raises(UsageError, match="inside the data set"):
         write_overview(built, built / "look")
