@@ -23,7 +23,7 @@ MODULES = $(shell find dmef_bench baselines ipl -name '*.py' ! -name __main__.py
 
 docs: $(VENV)/.installed
 	# The reference, from the docstrings; the pages to read are in docs/.
-	$(BIN)/python -m pip install --quiet "pdoc>=15"
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
 	PYTHONWARNINGS=ignore $(BIN)/pdoc --docformat numpy -o build/docs $(MODULES)
 
 $(VENV)/.installed: pyproject.toml

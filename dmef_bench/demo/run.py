@@ -18,7 +18,7 @@ from dmef_bench.progress import Bar
 from dmef_bench.report.contact_sheet import Tile, contact_sheet
 from dmef_bench.results import MethodResult
 
-METHODS = ("mertens", "gdc", "response-fill")
+METHODS = ("mertens", "gdc", "response-fill", "ipl-tiny")
 METRICS = ("psnr", "ssim")
 
 
@@ -65,13 +65,17 @@ def run_demo(
             plan=Plan(save_fused=True, command=("dmef", "demo")),
             progress=bar.update,
         )
-    board, text = make_board([runs], folder / "leaderboards")
+    formats = ("csv", "md", "html")
+    board, text = make_board(
+        [runs], folder / "leaderboards", formats=formats, data=root, scatter=True
+    )
     sheet = folder / "contact-sheet.png"
     write_image(sheet, contact_sheet(_rows(root, runs, results)))
     return (
         *report.lines(),
         "",
         text,
+        f"Page to open:  {board / 'board.html'}",
         f"Tables:        {board / 'board.md'}, {board / 'board.csv'}",
         f"Contact sheet: {sheet}",
         f"Data set:      {root} (try: dmef verify {root})",
