@@ -52,6 +52,8 @@ class TorchMethod(ABC):
     name: str
     paper: str
     stride = 8
+    preparation = ""
+    """What `prepare` does, in words that change when its pictures do; empty where it is idle."""
 
     def __init__(
         self,
@@ -84,6 +86,14 @@ class TorchMethod(ABC):
         """The weights that come with the project; None where there are none."""
         return None
 
+    def prepare(self, stack: ExposureStack) -> ExposureStack:
+        """What is made of a whole stack before any of it becomes `inputs`; by default, nothing.
+
+        Training does it once a scene and cuts crops from the result, so it is for what needs the
+        whole frame or takes long. `preparation` must name it then.
+        """
+        return stack
+
     def inputs(self, stack: ExposureStack) -> tuple[torch.Tensor, ...]:
         """The network's inputs: each exposure as (1, 3, H, W), RGB in [0, 1]."""
         return tuple(self.tensor(stack, index) for index in range(len(stack.images)))
@@ -102,9 +112,10 @@ class TorchMethod(ABC):
         return picture.permute(2, 0, 1)[None].to(torch.float32) / full
 
     def upload(self, stack: ExposureStack) -> tuple[torch.Tensor, ...]:
-        """Bring the stack to the device, in the network's precision."""
+        """Prepare the stack and bring it to the device, in the network's precision."""
+        prepared = self.prepare(stack)
         with torch.inference_mode():
-            return tuple(tensor.to(DTYPES[self.dtype]) for tensor in self.inputs(stack))
+            return tuple(tensor.to(DTYPES[self.dtype]) for tensor in self.inputs(prepared))
 
     def compute(self, inputs: Any) -> torch.Tensor:
         """Run the network; nothing leaves the device."""

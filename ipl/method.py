@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -15,13 +16,14 @@ from torch import Tensor
 
 from dmef_bench.errors import CheckpointError, UnavailableError, UsageError
 from dmef_bench.exposure.camera_response import CameraResponse
-from dmef_bench.method import RowReader, RowSink
+from dmef_bench.method import Method, RowReader, RowSink, StatefulMethod, traits
 from dmef_bench.metrics.tonemap import DISPLAY_GAMMA
 from dmef_bench.scene import ExposureStack, Image, size_text
 from dmef_bench.torch_method import RANDOM, TorchMethod
 from ipl.attention_cache import AttentionCache, CachePolicy
 from ipl.cached_blocks import What
 from ipl.codecs import train_codecs
+from ipl.first import is_installed, load_first, method_name, with_first
 from ipl.network import IPLConfig, IPLNetwork
 from ipl.normalised import (
     NormalisedRows,
@@ -69,7 +71,8 @@ class IPL(TorchMethod):
     response : str or CameraResponse
         Of ``inputs="normalised"``: the camera whose response brings exposures to EV 0.
     **fields
-        Those of `IPLConfig`. They must agree with the header of the weights.
+        Those of `IPLConfig`. They must agree with the header of the weights; of ``first``, the
+        method, whose options may be others than in training.
 
     Raises
     ------
@@ -130,6 +133,7 @@ class IPL(TorchMethod):
         self.scratch = scratch
         self.codec_steps = codec_steps
         self.response = find_response(response)
+        self.first: Method | None = None
         self.cache = AttentionCache(
             cache, what=what, quant=quant, scales=scales, max_bytes=max_bytes, tau=tau
         )
@@ -140,6 +144,8 @@ class IPL(TorchMethod):
             # As it comes, it would return the medium exposure.
             self.network_in_use.up.gain.reset_parameters()
         self.network_in_use.cache = self.cache
+        if self.config.first:
+            self.first = load_first(self.config.first, self.device)
         if streaming is True:
             self._check_streaming()
 
@@ -148,22 +154,32 @@ class IPL(TorchMethod):
     @property
     def stride(self) -> int:  # type: ignore[override]
         """Pixels of a brick: sizes of its multiples need no padding."""
-        return self.config.multiple
+        own = 1 if self.first is None else traits(self.first).stride
+        return math.lcm(self.config.multiple, own)
 
     @property
     def halo(self) -> int:
         """Pixels around a tile that reach into it, global maps apart: a brick, and its own halo."""
-        return self.config.multiple + 1
+        own = 0 if self.first is None else traits(self.first).halo
+        return self.config.multiple + 1 + own
 
     @property
     def needs_evs(self) -> bool:
-        """Whether exposures are brought to EV 0, which takes their EVs."""
-        return self.config.inputs == "normalised"
+        """Whether exposures are brought to EV 0, which takes their EVs, or `first` needs them."""
+        first = self.first is not None and traits(self.first).needs_evs
+        return self.config.inputs == "normalised" or first
 
     @property
     def is_global(self) -> bool:
-        """Whether anything but bricks is looked at: maps, or means over the frame."""
-        return self.config.drtm or weighs_means(self.config)
+        """Whether anything but bricks is looked at: maps, means over the frame, or by `first`."""
+        first = self.first is not None and traits(self.first).is_global
+        return self.config.drtm or weighs_means(self.config) or first
+
+    @property
+    def preparation(self) -> str:  # type: ignore[override]
+        """The method that fuses whole stacks beforehand, and its weights; empty without one."""
+        digest = "" if self.first is None else traits(self.first).weights_digest
+        return f"{self.config.first} {digest}".strip()
 
     def network(self) -> IPLNetwork:
         """A fresh network, which returns the medium exposure until it is trained."""
@@ -193,8 +209,12 @@ class IPL(TorchMethod):
     def shipped(self) -> Path | None:
         """The weights of this name, where there are any."""
         kind = "" if self.config.inputs == "display" else f"-{self.config.inputs}"
-        file = Path(__file__).parent / "weights" / f"{self.name}{kind}.safetensors"
-        return file if file.is_file() else None
+        if self.config.first:
+            kind = f"-{method_name(self.config.first)}{kind}"
+        folder = Path(__file__).parent / "weights"
+        file = folder / f"{self.name}{kind}.safetensors"
+        # A first method may be any file.py:Class.
+        return file if file.parent == folder and file.is_file() else None
 
     def state(self, checkpoint: Path) -> dict[str, Tensor]:
         """The weights, after their header has said what network they belong to."""
@@ -204,11 +224,14 @@ class IPL(TorchMethod):
         state = super().state(checkpoint)
         if found is not None:
             check_size(found, state, checkpoint)
-            self.config = found
+            # Whoever names the first method's options has the last word on them.
+            first = self._stated.get("first", found.first)
+            self.config = dataclasses.replace(found, first=first)
         return state
 
     def _agree(self, found: IPLConfig, checkpoint: Path) -> None:
-        for name in [name for name in self._stated if name != "init"]:
+        self._agree_on_first(found.first, checkpoint)
+        for name in [name for name in self._stated if name not in ("init", "first")]:
             asked, made = getattr(self.config, name), getattr(found, name)
             if self._stated[name] is not None and asked != made:
                 raise CheckpointError(
@@ -216,11 +239,30 @@ class IPL(TorchMethod):
                     f"{name}={made!r}. Leave {name} out, or give weights that fit."
                 )
 
+    def _agree_on_first(self, made: str, checkpoint: Path) -> None:
+        asked = self._stated.get("first")
+        if asked is not None and method_name(asked) != method_name(made):
+            raise CheckpointError(
+                f"first={asked!r} was asked for, and {checkpoint} was made with first={made!r}. "
+                "Leave first out, or give weights that fit."
+            )
+        if asked is None and made and not is_installed(made):
+            # A header is nobody's order to import code.
+            raise CheckpointError(
+                f"{checkpoint} refines the pictures of {made!r}, which is no installed method. "
+                "If you trust it, name it yourself: first=..."
+            )
+
     # --- one stack -----------------------------------------------------------------------------
+
+    def prepare(self, stack: ExposureStack) -> ExposureStack:
+        """The stack with the first method's picture in place of the medium exposure."""
+        return stack if self.first is None else with_first(stack, self.first)
 
     def tensor(self, stack: ExposureStack, index: int) -> Tensor:
         """One exposure on the device, (1, 3, H, W), float32; at EV 0 where the network wants it."""
-        if self.config.inputs == "display":
+        fused_before = self.first is not None and index == stack.reference
+        if self.config.inputs == "display" or fused_before:
             return super().tensor(stack, index)
         ev = stated_evs(stack.evs)[index]
         if stack.encoded is None:
@@ -234,17 +276,26 @@ class IPL(TorchMethod):
         return table[places].permute(2, 0, 1)[None]
 
     def upload(self, stack: ExposureStack) -> Any:
-        """Bring the stack to the device; a stack to be streamed stays where it is."""
+        """Bring the stack to the device; a stack to be streamed stays where it is.
+
+        So does one that another method fuses first: that is computing, and `compute` does it.
+        """
         exposures = stack.images if stack.encoded is None else stack.encoded
         if len(exposures) != self.exposures:
             raise UnavailableError(
                 f"{self.name} fuses three exposures; this stack has {len(exposures)}."
             )
+        if self.first is not None:
+            return stack
         return StackRows(stack) if self.streams(stack.size) else super().upload(stack)
 
     def compute(self, inputs: Any) -> Any:
-        """Run the network on what `upload` returned."""
-        return self._streamed(inputs) if isinstance(inputs, StackRows) else super().compute(inputs)
+        """Run the network on what `upload` returned, after the first method where there is one."""
+        if isinstance(inputs, StackRows):
+            return self._streamed(inputs)
+        return super().compute(
+            super().upload(inputs) if isinstance(inputs, ExposureStack) else inputs
+        )
 
     def download(self, outputs: Any) -> Image:
         """Bring the picture back; a streamed one has arrived."""
@@ -293,6 +344,8 @@ class IPL(TorchMethod):
             raise UsageError(f"{self.name} cannot stream: {reason}")
 
     def _obstacle(self) -> str | None:
+        if self.config.first:
+            return f"first={self.config.first} fuses the whole frame beforehand; leave it out."
         if self.cache.policy not in (CachePolicy.OFF, CachePolicy.PINNED):
             return f"cache={str(self.cache.policy)!r} is about full frames; choose cache='off'."
         return obstacle(self.config, self.scratch)
@@ -321,6 +374,8 @@ class IPL(TorchMethod):
 
     def reset(self) -> None:
         """Forget what the cache learnt from earlier stacks, but for those of `calibrate`."""
+        if isinstance(self.first, StatefulMethod):
+            self.first.reset()
         self.cache.reset(keep_calibrated=True)
 
     def cache_counters(self) -> Mapping[str, float]:

@@ -66,6 +66,9 @@ class IPLConfig:
     inputs : {"display", "normalised"}
         What the network was trained on: exposures as they are, or brought to EV 0 by the camera
         response beforehand. The network itself does the same to both.
+    first : str
+        The method, ``METHOD`` or ``METHOD@key=value,...``, whose fused picture stood in for the
+        medium exposure in training; empty where none did. The network itself knows nothing of it.
 
     Raises
     ------
@@ -102,6 +105,7 @@ class IPLConfig:
     pad: Literal["replicate", "reflect"] = "replicate"
     shift: bool = False
     inputs: Literal["display", "normalised"] = "display"
+    first: str = ""
 
     def __post_init__(self) -> None:
         self._check_choices()
@@ -113,6 +117,7 @@ class IPLConfig:
         object.__setattr__(self, "grid", self.width if self.grid is None else self.grid)
         self._check_sizes()
         self._check_dims()
+        _check(isinstance(self.first, str), f"first={self.first!r}", "METHOD@key=value,... as text")
 
     @classmethod
     def tiny(cls) -> IPLConfig:

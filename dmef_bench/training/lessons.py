@@ -14,7 +14,7 @@ from dmef_bench.errors import UsageError
 from dmef_bench.training.holdout import hold_out
 from dmef_bench.training.patches import Batch, CropPlan, batches, check_fits, collect, fixed_crops
 from dmef_bench.training.recipe import Recipe
-from dmef_bench.training.store import Progress, StoredScene, store_scenes
+from dmef_bench.training.store import Preparation, Progress, StoredScene, store_scenes
 
 VALIDATION_CROPS = 32
 """At most, where there are fewer held-out scenes; else one a scene."""
@@ -80,8 +80,9 @@ def prepare_lessons(
     progress: Progress | None = None,
     *,
     stride: int = 1,
+    preparation: Preparation | None = None,
 ) -> Lessons:
-    """Split the training scenes by clip, and decode them into ``cache``.
+    """Split the training scenes by clip, and decode and prepare them into ``cache``.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def prepare_lessons(
         )
     check_fits(scenes.ids, [facts.size for facts in scenes.facts], recipe.crop, stride)
     kept = set(hold_out(_groups(scenes), recipe.held_out))
-    stored = store_scenes(scenes, cache, progress)
+    stored = store_scenes(scenes, cache, progress, preparation)
     training = [scene for index, scene in enumerate(stored) if index not in kept]
     held_out = [scene for index, scene in enumerate(stored) if index in kept]
     facts = {

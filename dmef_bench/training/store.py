@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 from collections.abc import Callable
@@ -13,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dmef_bench.datasets.scene_set import SceneFacts, SceneSet
-from dmef_bench.errors import UnavailableError
+from dmef_bench.errors import UnavailableError, UsageError
 from dmef_bench.imagefile import replacing
-from dmef_bench.scene import Scene
+from dmef_bench.scene import ExposureStack, Scene
 from dmef_bench.units import bytes_text
 
 PARTS = ("exposures", "truth", "evs")
@@ -23,9 +24,32 @@ PARTS = ("exposures", "truth", "evs")
 
 BYTES_A_PIXEL = 12
 """Of three exposures and the truth, at 8 bits."""
+PREPARED_BYTES_A_PIXEL = 30
+"""The same, and prepared exposures of 16 bits beside them."""
 
 Progress = Callable[[int, int, str], None]
 """Called with (scenes done, scenes in all, the last one's id)."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a method makes of whole stacks before it is trained on crops of them.
+
+    Parameters
+    ----------
+    name : str
+        Changes when its pictures do.
+    prepare : callable
+        From stack to stack, of as many exposures and of the same size, with ``encoded``.
+    """
+
+    name: str
+    prepare: Callable[[ExposureStack], ExposureStack]
+
+    @property
+    def part(self) -> str:
+        """What its pictures are called among the files of a scene."""
+        return f"exposures-{hashlib.sha256(self.name.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +80,10 @@ class StoredScene:
 
 
 def store_scenes(
-    scenes: SceneSet, folder: Path, progress: Progress | None = None
+    scenes: SceneSet,
+    folder: Path,
+    progress: Progress | None = None,
+    preparation: Preparation | None = None,
 ) -> list[StoredScene]:
     """Decode what the folder does not hold yet, and map all of it.
 
@@ -66,6 +93,10 @@ def store_scenes(
         To be trained on; their digests name the files, so a folder may serve many runs.
     folder : Path
         Where the files lie: 12 bytes a pixel and scene, 100 MB for a 4K frame.
+    progress : callable, optional
+        Told about every scene decoded.
+    preparation : Preparation, optional
+        Done to every stack once; its pictures are kept beside the exposures as they were.
 
     Raises
     ------
@@ -75,24 +106,33 @@ def store_scenes(
         A picture that cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [facts for facts in scenes.facts if _mapped(folder, facts) is None]
-    _check_room(folder, sum(BYTES_A_PIXEL * math.prod(facts.size) for facts in missing))
+    missing = [facts for facts in scenes.facts if _mapped(folder, facts, preparation) is None]
+    each = PREPARED_BYTES_A_PIXEL if preparation else BYTES_A_PIXEL
+    _check_room(folder, sum(each * math.prod(facts.size) for facts in missing))
     for done, facts in enumerate(missing, start=1):
-        _write(folder, facts, scenes.read(facts.scene_id))
+        if _mapped(folder, facts) is None:
+            _write(folder, facts, scenes.read(facts.scene_id))
+        if preparation is not None:
+            _write_prepared(folder, facts, preparation)
         if progress is not None:
             progress(done, len(missing), facts.scene_id)
-    return [_mapped(folder, facts) or _unreadable(folder, facts) for facts in scenes.facts]
+    return [
+        _mapped(folder, facts, preparation) or _unreadable(folder, facts) for facts in scenes.facts
+    ]
 
 
 def _path(folder: Path, facts: SceneFacts, part: str) -> Path:
     return folder / f"{facts.digest[:32]}.{part}.npy"
 
 
-def _mapped(folder: Path, facts: SceneFacts) -> StoredScene | None:
+def _mapped(
+    folder: Path, facts: SceneFacts, preparation: Preparation | None = None
+) -> StoredScene | None:
     """The scene from its files; None where one is missing, cut short, or of another scene."""
+    parts = (preparation.part if preparation else PARTS[0], *PARTS[1:])
     try:
         exposures, truth, evs = (
-            np.load(_path(folder, facts, part), mmap_mode="r", allow_pickle=False) for part in PARTS
+            np.load(_path(folder, facts, part), mmap_mode="r", allow_pickle=False) for part in parts
         )
     except (OSError, ValueError, EOFError):
         return None
@@ -111,8 +151,20 @@ def _write(folder: Path, facts: SceneFacts, scene: Scene) -> None:
         raise UnavailableError(f"Scene {scene.scene_id} has no ground truth to be trained on.")
     pictures = np.stack(stack.encoded), scene.ground_truth, np.array(stack.evs or (), np.float64)
     for part, picture in zip(PARTS, pictures, strict=True):
-        with replacing(_path(folder, facts, part)) as staging, staging.open("wb") as file:
-            np.save(file, picture, allow_pickle=False)
+        _save(_path(folder, facts, part), picture)
+
+
+def _write_prepared(folder: Path, facts: SceneFacts, preparation: Preparation) -> None:
+    plain = _mapped(folder, facts) or _unreadable(folder, facts)
+    stack = preparation.prepare(ExposureStack(tuple(plain.exposures), plain.evs))
+    if stack.encoded is None:
+        raise UsageError(f"{preparation.name} gives pictures without codes; training stores codes.")
+    _save(_path(folder, facts, preparation.part), np.stack(stack.encoded))
+
+
+def _save(path: Path, picture: npt.NDArray[Any]) -> None:
+    with replacing(path) as staging, staging.open("wb") as file:
+        np.save(file, picture, allow_pickle=False)
 
 
 def _check_room(folder: Path, needed: int) -> None:

@@ -16,6 +16,7 @@ from dmef_bench.registry import accepts, load_method
 from dmef_bench.scene import ExposureStack, to_float
 from dmef_bench.training.losses import mu_law
 from dmef_bench.training.patches import Batch
+from dmef_bench.training.store import Preparation
 
 WEIGHTS_OPTIONS = ("checkpoint", "weights")
 
@@ -66,6 +67,18 @@ class HeadedMethod(Protocol):
         ...
 
 
+@runtime_checkable
+class PreparingMethod(Protocol):
+    """Optional: a method that makes something of whole stacks before crops are cut."""
+
+    preparation: str
+    """Changes when the pictures do; empty where nothing is done."""
+
+    def prepare(self, stack: ExposureStack) -> ExposureStack:
+        """From stack to stack of as many exposures, of the same size, with ``encoded``."""
+        ...
+
+
 class Trainee:
     """A method's network in training.
 
@@ -111,6 +124,14 @@ class Trainee:
     def header(self) -> dict[str, str]:
         """What a weights file says of its network."""
         return dict(self.method.header()) if isinstance(self.method, HeadedMethod) else {}
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """What is done to every scene before crops are cut; None where nothing is."""
+        method = self.method
+        if not isinstance(method, PreparingMethod) or not method.preparation:
+            return None
+        return Preparation(method.preparation, method.prepare)
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """The network's inputs, each (N, C, side, side) on the device."""

@@ -130,7 +130,13 @@ def train(
     recipe = _chosen(recipe, trainee, changed or {}, fabric.world_size)
     with fabric.rank_zero_first():
         lessons = prepare_lessons(
-            scenes, recipe, seed, cache or out / "cache", decoding, stride=trainee.stride
+            scenes,
+            recipe,
+            seed,
+            cache or out / "cache",
+            decoding,
+            stride=trainee.stride,
+            preparation=trainee.preparation,
         )
     out.mkdir(parents=True, exist_ok=True)
     training = Training(fabric, trainee, lessons, out, budget or Budget())

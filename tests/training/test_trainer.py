@@ -21,7 +21,9 @@ from dmef_bench.imagefile import bytes_sha256
 from dmef_bench.metrics import psnr
 from dmef_bench.registry import load_method
 from dmef_bench.training.course import Budget
+from dmef_bench.training.recipe import Recipe
 from dmef_bench.training.record import read_record
+from dmef_bench.training.trainer import train
 
 HERE = Path(__file__).parent
 SMALL = f"{HERE / 'small_network.py'}:Small"
@@ -234,3 +236,19 @@ def test_two_processes_learn_what_one_learns(run, built, decoded, tmp_path) -> N
     for key in one:
         # Two means of one crop, averaged, against one mean of two: rounding, after ten steps.
         np.testing.assert_allclose(one[key], two[key], atol=1e-5)
+
+
+def test_a_network_behind_another_method_learns_from_its_pictures(built, decoded, tmp_path) -> None:
+    options = {"first": "reference", "blocks": 1, "drtm": False}
+    recipe = Recipe(name="still", learning_rate=1e-12, crop=64, batch=2, validate_every=1)
+    how = {"device": "cpu", "cache": decoded, "budget": Budget(max_steps=1)}
+    plain = {**options, "first": ""}
+    behind = train("ipl-tiny", options, built, tmp_path / "behind", recipe, **how)
+    before = train("ipl-tiny", plain, built, tmp_path / "plain", recipe, **how)
+    # The reference is the medium exposure: the untrained network starts at the same score.
+    assert read_record(behind)["validation"] == read_record(before)["validation"]
+    assert read_record(behind)["identity"]["options"]["first"] == "reference"
+    again = load_method("ipl-tiny", checkpoint=behind, device="cpu")
+    assert again.config.first == "reference"
+    files = {path.name.split(".")[1] for path in decoded.iterdir()}
+    assert any(part.startswith("exposures-") for part in files)
