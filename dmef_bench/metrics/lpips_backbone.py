@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,8 @@ from dmef_bench.imagefile import bytes_sha256
 
 if TYPE_CHECKING:
     import torch
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,10 @@ def _download(trunk: Trunk, offline: bool) -> Path:
             raise UnavailableError(_how_to_get(trunk, f"the download has sha256 {digest}"))
         partial.replace(target)
     except OSError as error:  # requests' errors are OSErrors, too
-        raise UnavailableError(_how_to_get(trunk, f"the download failed ({error})")) from error
+        # In full it is a paragraph of addresses, and this text stands on boards.
+        logger.info("%s: %s", trunk.url, error)
+        kind = type(error).__name__
+        raise UnavailableError(_how_to_get(trunk, f"the download failed ({kind})")) from error
     return target
 
 
