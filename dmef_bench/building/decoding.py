@@ -13,6 +13,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from dmef_bench.building.units import packet_check
+
 # Nothing may depend on a non-reference picture of H.264. HEVC promises that only within one
 # temporal layer, and the others mark no such pictures.
 _MARKS_UNUSED_PICTURES = ("h264",)
@@ -50,6 +52,7 @@ class Pass:
         self._start = start
         self._wanted = wanted
         self._skips = stream.codec_context.codec.canonical_name in _MARKS_UNUSED_PICTURES
+        self._is_sound = packet_check(stream)
         self._track = _Track(ordered=ordered)
 
     @property
@@ -60,6 +63,8 @@ class Pass:
     def __iter__(self) -> Iterator[tuple[int, VideoFrame]]:
         for packet in self._packets():
             place = self._track.enter(packet)
+            if packet.size and not self._is_sound(bytes(packet)):
+                self._track.lose(place)
             try:
                 frames = packet.decode()
             except av.FFmpegError:

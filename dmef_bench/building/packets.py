@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from dmef_bench.building.decoding import Pass
 from dmef_bench.errors import VideoError
 
+_STATING = {".mp4", ".mov", ".m4v"}
 # Four-letter names a QuickTime or MP4 file may begin with.
 _QUICKTIME_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
@@ -37,13 +38,15 @@ class TruncatedError(VideoError):
         return TruncatedError, (self.name, self.present)
 
 
-def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
+def open_video(path: Path, *, glance: bool = False) -> tuple[InputContainer, VideoStream]:
     """Open a file and choose its main video stream, set up for exact decoding.
 
     Parameters
     ----------
     path : Path
         A video file.
+    glance : bool
+        Decode as little as FFmpeg can be talked into, for planning.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         what = "is a folder; give video files" if path.is_dir() else "does not exist"
         raise VideoError(f"{path}: {what}.")
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = _opened(path, glance=glance)
     except av.FFmpegError as error:
         raise VideoError(f"{path.name}: {_why_unopened(path)}") from error
     try:
@@ -74,6 +77,18 @@ def open_video(path: Path) -> tuple[InputContainer, VideoStream]:
         # for damage.
         stream.codec_context.options = {"err_detect": "explode"}
     return container, stream
+
+
+def _opened(path: Path, *, glance: bool) -> InputContainer:
+    # FFmpeg decodes up to twenty frames of H.264 to guess how the decoder will order them: 0.2 CPU
+    # s at 4K. These containers state all that a plan needs. Of several video streams, though, it
+    # takes that for the best of which it saw the most.
+    if glance and path.suffix.lower() in _STATING:
+        container = av.open(str(path), metadata_errors="replace", options={"probesize": "32"})
+        if len(container.streams.video) == 1:
+            return container
+        container.close()
+    return av.open(str(path), metadata_errors="replace")
 
 
 def _why_unopened(path: Path) -> str:

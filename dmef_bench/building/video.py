@@ -97,7 +97,7 @@ class VideoReader:
         self.path = Path(path)
         self._sha256 = sha256
         self._graphs: dict[tuple[tuple[int, int], bool], ToRgb] = {}
-        self._container, self._stream = open_video(self.path)
+        self._container, self._stream = open_video(self.path, glance=undecoded)
         try:
             self._index = read_index(self._container, self._stream, self.path)
             self._count = self._completeness(salvage)
