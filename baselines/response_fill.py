@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from baselines.colour_table import complete_colours
 from baselines.noise_merge import Sight, light_variance, merge, photon_noise
 from baselines.response_estimate import estimate_response
 from dmef_bench.errors import UnavailableError, UsageError
@@ -29,6 +30,8 @@ _ENOUGH = 0.02
 """Least share of trusted pixels in a window whose mean is used."""
 _DISBELIEF = 0.06
 """Difference of two aligned frames, of full scale, that noise and rounding do not explain."""
+_DOUBT = 0.02
+"""The same, from which colours that the donor knows are averaged with what it has there."""
 _FINE_FLOW_LONG_SIDE = 2048
 _WORTH_MERGING = 1.2e-4
 """Photon noise per unit of exposure from which merging gains; below, grain is the truth's own."""
@@ -54,6 +57,9 @@ class ResponseFill:
     denoise : bool
         Where sensor noise is seen, average what the reference kept with the neighbouring
         exposures, by their light (`baselines.noise_merge`).
+    colour : bool
+        Where the darker exposure contradicts the channels that the reference kept, go half way to
+        the colour that goes with them elsewhere in it (`baselines.colour_table`).
 
     Notes
     -----
@@ -75,6 +81,11 @@ class ResponseFill:
     -3, -1, +1, strong  31.37    35.51
     ==================  =======  =======
 
+    What ``colour`` is worth, mean PSNR of eleven training scenes of the 38 real ones, known
+    response: +0.78 dB (the least: +0.12); of nine with drawn cameras and mild noise, response
+    estimated: +0.16, on lost pixels +0.33. Threshold and weight were compared on these (0.01, 0.02,
+    0.04; 1/2 and 1). Half of the error sits in one pixel of a hundred, where the flow goes astray.
+
     Tried beside it and left out: a feather of 3 px along the fills (-0.2 dB without noise, -0.02
     with), and smoothing what the flow sees (within 0.15 dB, either way).
     """
@@ -92,6 +103,7 @@ class ResponseFill:
         still: bool = True,
         mend: bool = True,
         denoise: bool = True,
+        colour: bool = True,
     ) -> None:
         if isinstance(response, str) and response not in (ESTIMATE, *MODELS):
             raise UsageError(
@@ -99,6 +111,7 @@ class ResponseFill:
             )
         self._response = response
         self._still, self._mend, self._denoise = still, mend, denoise
+        self._colour = colour
 
     def fuse(self, stack: ExposureStack) -> Image:
         """Fuse a stack whose EVs are known.
@@ -122,13 +135,15 @@ class ResponseFill:
         pair = cache(lambda index: Pair(reference, _at_ev_zero(stack, index, camera)))
         fused = self._kept(stack, camera, reference, pair)
         if own > 0 and reference.white.any():
-            filled = self._aligned(pair(own - 1), reference.white)
+            filled, doubt = self._aligned(pair(own - 1), reference.white)
             np.copyto(
                 fused, np.maximum(filled, np.float32(reference.ceiling)), where=reference.white
             )
+            if self._colour:
+                _recolour(fused, pair(own - 1), doubt)
         # A floor that rounds to black leaves nothing to be filled.
         if own + 1 < len(stack.evs) and reference.floor >= _HALF_CODE and reference.black.any():
-            filled = self._aligned(pair(own + 1), reference.black)
+            filled, _ = self._aligned(pair(own + 1), reference.black)
             np.copyto(fused, np.minimum(filled, np.float32(reference.floor)), where=reference.black)
         return np.clip(fused, 0, 1, out=fused)
 
@@ -166,15 +181,16 @@ class ResponseFill:
         others = (sight(index, pair(index).donor, pair(index).fetch) for index in neighbours)
         return merge(sight(own, reference, lambda picture: picture), others)
 
-    def _aligned(self, pair: Pair, lost: Mask) -> Image:
-        """The donor's light where the reference needs it, on the reference's pixels."""
+    def _aligned(self, pair: Pair, lost: Mask) -> tuple[Image, Plane]:
+        """The donor's light on the reference's pixels, and how far it had to be doubted."""
         light = pair.fetch(pair.donor.light)
         if self._still:
             light = _better(light, pair.donor.light, pair.disagreement)
+        doubt = pair.disagreement(light)
         if self._mend:
             wanted: Mask = lost[..., 0] | lost[..., 1] | lost[..., 2]
-            _mend(light, wanted & (pair.disagreement(light) >= _DISBELIEF), wanted)
-        return light
+            _mend(light, wanted & (doubt >= _DISBELIEF), wanted)
+        return light, doubt
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,6 +332,15 @@ def _better(first: Image, second: Image, disagreement: Callable[[Image], Plane])
     margin = np.float32(0.5 / 255)
     costs = [cv2.blur(disagreement(picture), window) for picture in (first, second)]
     return np.where((costs[1] + margin < costs[0])[..., None], second, first)
+
+
+def _recolour(fused: Image, pair: Pair, doubt: Plane) -> None:
+    """Where the donor contradicts the kept channels, go half way to the colours that it knows."""
+    reference = pair.reference
+    donor = np.clip(pair.donor.light, 0, 1)
+    guessed, told = complete_colours(reference.light, reference.white, donor, reference.ceiling)
+    told &= (cv2.blur(doubt, (3, 3)) >= _DOUBT)[..., None]
+    np.copyto(fused, (fused + guessed) / 2, where=told)
 
 
 def _mend(light: Image, doubted: Mask, wanted: Mask) -> None:

@@ -31,7 +31,7 @@ def main(root: str, run: str, corner: str) -> None:
     trained = load_method("ipl-tiny", checkpoint=run).fuse(scene.stack)
     truth = scene.ground_truth
     crops = {
-        f"untrained: the medium exposure, {psnr(untrained, truth):.1f} dB": untrained,
+        f"untrained, {psnr(untrained, truth):.1f} dB": untrained,
         f"after {record['minutes']:.0f} minutes, {psnr(trained, truth):.1f} dB": trained,
         "ground truth": truth,
     }
@@ -39,7 +39,7 @@ def main(root: str, run: str, corner: str) -> None:
         figure = Figure(figsize=(11, 2.9), layout="constrained")
         curve, *places = figure.subplots(1, 4, width_ratios=[1.5, 1, 1, 1])
         curve.plot(log["minutes"], log["psnr_db"], color="#0072b2", marker="o", markersize=3)
-        curve.set_xlabel("minutes on two cores")
+        curve.set_xlabel("minutes on one core")
         curve.set_ylabel("PSNR on held-out crops, dB")
         for axes, (title, picture) in zip(places, crops.items(), strict=True):
             axes.imshow(to_uint8(picture)[top : top + SIDE, left : left + SIDE])
