@@ -1,4 +1,4 @@
-"""The page on the paper's claims quotes what stands on the published boards."""
+"""Pages that quote the published boards quote what stands there."""
 
 from __future__ import annotations
 
@@ -30,3 +30,18 @@ def test_every_figure_of_the_list_is_used_above_it() -> None:
     text, _, _ = PAGE.partition("## Where the figures stand")
     for *_, figure in QUOTE.findall(PAGE):
         assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", text), figure
+
+
+def test_the_table_of_two_tracks_is_that_of_its_boards() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    section = page.partition("## Two tracks")[2]
+    known, unknown = re.findall(r"leaderboards/([\w-]+/\w{12})/board\.md", section)[:2]
+    rows = re.findall(r"^\| (`.*) \| ([\d./ ]+|–) \| ([\d./ ]+|–) \|$", section, re.MULTILINE)
+    assert len(rows) >= 8
+    for words, *cells in rows:
+        names = re.findall(r"`([\w-]+)`", words)
+        for board, name, cell in zip((known, unknown), (names[0], names[-1]), cells, strict=True):
+            if cell != "–":
+                columns = ("psnr", "psnr-clipped", "psnr-moving")
+                figures = [f"{float(on_board(board, name, column)):.2f}" for column in columns]
+                assert cell == " / ".join(figures), (board, name)
