@@ -141,30 +141,52 @@ class _Factors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return made
 
 
-class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Watches which tensors are alive, and how many bytes they take, operator by operator."""
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Watches which tensors made inside are alive, and how many bytes they take.
+
+    Attributes
+    ----------
+    peak : int
+        Bytes of all of them together, at most.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._alive: dict[StorageWeakRef, int] = {}
+        self.peak = 0
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        made = operation(*args, **(kwargs or {}))
+        self._alive |= {storage: t.untyped_storage().nbytes() for storage, t in _tensors(made)}
+        self.peak = max(self.peak, self.now())
+        return made
+
+    def now(self) -> int:
+        """Bytes of the tensors that are alive."""
+        for storage in [s for s in self._alive if s.expired()]:  # type: ignore[no-untyped-call]
+            del self._alive[storage]
+        return sum(self._alive.values())
+
+
+class _Held(LiveBytes):  # type: ignore[no-untyped-call]
+    """Notes besides at which place how much was held, with what the operator needs inside."""
 
     def __init__(self, modules: ModuleTracker) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._modules = modules
-        self._alive: dict[StorageWeakRef, int] = {}
         self.most: dict[Place, int] = {}
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        before = self._bytes()
-        made = operation(*args, **(kwargs or {}))
-        self._alive |= {storage: t.untyped_storage().nbytes() for storage, t in _tensors(made)}
-        held = max(self._bytes(), before + _inside(operation, args, made))
+        before = self.now()
+        made = super().__torch_dispatch__(operation, types, args, kwargs)
+        held = max(self.now(), before + _inside(operation, args, made))
         place = frozenset(self._modules.parents), str(operation)
         self.most[place] = max(held, self.most.get(place, 0))
         return made
-
-    def _bytes(self) -> int:
-        for storage in [s for s in self._alive if s.expired()]:  # type: ignore[no-untyped-call]
-            del self._alive[storage]
-        return sum(self._alive.values())
 
 
 def _inside(operation: Any, args: Any, made: Any) -> int:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
+
+from dmef_bench.harness.dry_run import LiveBytes
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 RECIPE = "dmef-golden-1"
@@ -102,25 +102,6 @@ def peak_maps(network: nn.Module, channels: int, size: tuple[int, int] = (64, 64
     """
     exposures = [torch.empty(1, channels, *size, device="meta") for _ in range(3)]
     network = network.to("meta")
-    with torch.inference_mode(), _LiveBytes() as memory:
+    with torch.inference_mode(), LiveBytes() as memory:
         network(*exposures)
     return memory.peak / (4 * math.prod(size))
-
-
-class _LiveBytes(TorchDispatchMode):
-    """Watches which tensors made inside are alive, and how many bytes they had at most."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.alive: dict[StorageWeakRef, int] = {}
-        self.peak = 0
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        made = operation(*args, **(kwargs or {}))
-        for tensor in torch.utils._pytree.tree_leaves(made):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                self.alive[StorageWeakRef(storage)] = storage.nbytes()
-        self.alive = {ref: size for ref, size in self.alive.items() if not ref.expired()}
-        self.peak = max(self.peak, sum(self.alive.values()))
-        return made
