@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 import cv2
 import numpy as np
+import psutil
 
 from dmef_bench.datasets import load_scenes
 from dmef_bench.errors import DmefError, UnavailableError
@@ -59,7 +60,7 @@ def _private_stdout() -> TextIO:
 
 def run_task(task: Task, tell: Tell) -> None:
     """Load the method and do what the task's ``job`` says."""
-    _use_threads(task.get("threads"))
+    use_threads(task.get("threads"))
     try:
         method = _loaded(task)
     except UnavailableError as error:
@@ -94,12 +95,30 @@ def _limit_device(device: str | None, budget: int) -> None:
         torch.cuda.set_per_process_memory_fraction(min(budget / total, 1.0), index)
 
 
-def _use_threads(count: int | None) -> None:
-    if count is None:
-        return
+def use_threads(count: int | None) -> None:
+    """Let OpenCV and torch take equally many threads, or their times could not be compared.
+
+    Parameters
+    ----------
+    count : int or None
+        How many; None is ``OMP_NUM_THREADS``, else a thread for each physical core that this
+        process may use, which is torch's own choice. OpenCV's would be every logical core.
+    """
+    count = count or _stated_threads() or _physical_cores()
     cv2.setNumThreads(count)
     # torch reads the variable when it is imported, which is not yet.
     os.environ["OMP_NUM_THREADS"] = str(count)
+
+
+def _stated_threads() -> int:
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    return int(stated) if stated.isdecimal() else 0
+
+
+def _physical_cores() -> int:
+    # OpenCV's count knows what a container allows, psutil's which of them are whole cores.
+    allowed = cv2.getNumberOfCPUs()
+    return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 
 def _evaluate(task: Task, method: Method, tell: Tell) -> None:
