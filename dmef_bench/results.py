@@ -16,8 +16,8 @@ from dmef_bench.imagefile import write_atomic
 from dmef_bench.protocol import Protocol, parse_size
 from dmef_bench.scene import size_text
 
-SCENE_SCHEMA = "dmef.scene/1.1"
-RUN_SCHEMA = "dmef.run/1.1"
+SCENE_SCHEMA = "dmef.scene/1.2"
+RUN_SCHEMA = "dmef.run/1.2"
 SCENES_FILE = "scenes.jsonl"
 RUN_FILE = "run.json"
 
@@ -68,6 +68,9 @@ class SceneScore:
     ----------
     scene_id : str
         Which scene.
+    group : str or None
+        The clip or place that it was cut from; None where the data set names none, and in records
+        of schema 1.1.
     status : Status
         How it ended; ``scores`` is empty unless ``ok``.
     scores : mapping of str to float or None
@@ -115,6 +118,7 @@ class SceneScore:
     cache: Mapping[str, float] | None = None
     error: Mapping[str, str] | None = None
     fused_sha256: str | None = None
+    group: str | None = None
     scene_digest: str = ""
     method_digest: str = ""
     fingerprint: str = ""

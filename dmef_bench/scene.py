@@ -302,3 +302,5 @@ class Scene:
     ground_truth: Encoded | Image | None
     digest: str = ""
     """SHA-256 over the decoded pixels of stack and truth; empty where nobody computed it."""
+    group: str | None = None
+    """The clip or place that it was cut from, with others like it; None where nobody names it."""

@@ -23,7 +23,7 @@ from dmef_bench.results import MethodResult, SceneScore, Status, summarise
 RULES = Protocol("4k-dmef", "test", "c0ffee", metrics=("psnr/rgb8", "ssim/wang04-rgb-valid"))
 
 
-def row(name, psnrs, *, kind="method", expected=None, flags=(), error=None, **parts):
+def row(name, psnrs, *, kind="method", expected=None, flags=(), error=None, clips=None, **parts):
     """A result with one scene a PSNR; None is a scene that failed, of memory unless told."""
     scenes = []
     error = error or {"kind": "oom", "type": "MemoryError", "message": "too large"}
@@ -38,6 +38,7 @@ def row(name, psnrs, *, kind="method", expected=None, flags=(), error=None, **pa
                 fused_size=(1080, 1920),
                 native_size=(1080, 1920),
                 flags=flags,
+                group=clips[number] if clips else None,
                 seconds={"e2e": number + 1.0} if ok else {},
                 sse=round(mse * 1000) if ok else None,
                 samples=1000 if ok else None,
@@ -342,6 +343,54 @@ def test_intervals_hold_the_mean_and_shrink_with_agreement() -> None:
     width, narrow = (x["psnr_high"] - x["psnr_low"] for x in (apart, alike))
     assert width == pytest.approx(10 * narrow, rel=1e-12)
     assert leaderboard_frame([row("a", [30.0])])[["psnr_low", "psnr_high"]].isna().all(axis=None)
+
+
+SIX = [20.0, 21.0, 22.0, 30.0, 31.0, 32.0]
+
+
+def test_scenes_of_one_clip_are_drawn_together() -> None:
+    alone = leaderboard_frame([row("a", SIX)])
+    clips = leaderboard_frame([row("a", SIX, clips="xxxyyy")])
+    assert (clips.loc[0, "psnr_low"], clips.loc[0, "psnr_high"]) == (21.0, 31.0)
+    assert alone.loc[0, "psnr_high"] - alone.loc[0, "psnr_low"] < 10.0
+    assert "10,000 resamples of 2 clips (6 scenes)." in render(clips, "md")
+    assert "2 clips are few" in render(clips, "md")
+    told = "10,000 resamples of 6 scenes, whose clips the records do not name."
+    assert told in render(alone, "md")
+
+
+def test_clips_of_one_scene_each_change_no_figure() -> None:
+    named = leaderboard_frame([row("a", SIX, clips="uvwxyz"), row("b", SIX[::-1], clips="uvwxyz")])
+    alone = leaderboard_frame([row("a", SIX), row("b", SIX[::-1])])
+    pd.testing.assert_frame_equal(named, alone)
+    assert "resamples of 6 clips (6 scenes)." in render(named, "md")
+
+
+def test_one_record_that_names_the_clips_is_enough() -> None:
+    rows = [row("a", SIX, clips="xxxyyy"), row("b", SIX[::-1])]
+    frame = leaderboard_frame(rows).set_index("method")
+    assert frame.loc["b", "psnr_low"] == 21.0
+    some = leaderboard_frame([row("a", SIX, clips=["x", "x", "x", "y", "y", None])])
+    told = "3 clips (6 scenes, 1 of them of unnamed clips and drawn alone)"
+    assert told in render(some, "md")
+
+
+def test_the_latest_record_says_which_clip_a_scene_is_of() -> None:
+    old = row("b", SIX, clips="xxxyyy")
+    new = row("a", SIX, clips="xxxxxx", finished="2026-11-23T10:00:00Z")
+    for rows in ([old, new], [new, old]):
+        assert leaderboard_frame(rows).attrs["drawn"]["groups"] == 1
+
+
+def test_a_single_clip_has_no_interval_and_says_so() -> None:
+    rows = [row("a", SIX, clips="xxxxxx"), row("b", [s - 1 for s in SIX], clips="xxxxxx")]
+    frame = leaderboard_frame(rows, against="b").set_index("method")
+    assert frame[["psnr_low", "psnr_high", "rank_low", "rank_kept"]].isna().all(axis=None)
+    assert frame.loc["a", "psnr_difference"] == 1.0
+    assert pd.isna(frame.loc["a", "psnr_difference_low"])
+    text = render(leaderboard_frame(rows, against="b"), "md")
+    assert "No intervals: the 6 scenes are of one clip, and tell of no other." in text
+    assert "≈" not in text
 
 
 def test_a_constant_lead_is_certain_however_much_the_scenes_differ() -> None:

@@ -44,7 +44,7 @@ class DmefScenes(SceneSet):
     def facts(self) -> tuple[SceneFacts, ...]:
         """Of each scene, in the order of `ids`."""
         return tuple(
-            SceneFacts(entry.scene, entry.digest, (entry.height, entry.width))
+            SceneFacts(entry.scene, entry.digest, (entry.height, entry.width), entry.group or None)
             for entry in self.entries
         )
 
@@ -63,7 +63,7 @@ class DmefScenes(SceneSet):
             for name in ("low", "medium", "high", "gt")
         )
         stack = ExposureStack(encoded=(low, medium, high), evs=entry.evs, reference=1)
-        return Scene(entry.scene, stack, truth, digest=entry.digest)
+        return Scene(entry.scene, stack, truth, digest=entry.digest, group=entry.group or None)
 
     def _read(self, scene: SceneEntry, file: FileEntry) -> Encoded:
         path = self.manifest.file(file)

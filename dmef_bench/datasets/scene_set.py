@@ -26,11 +26,14 @@ class SceneFacts:
         SHA-256 over its content: results are reused only while it stays the same.
     size : (height, width)
         Of its pictures.
+    group : str or None
+        The clip or place that it was cut from, with others like it; None where nobody names it.
     """
 
     scene_id: str
     digest: str
     size: tuple[int, int]
+    group: str | None = None
 
 
 class SceneSet(Sequence[Scene], ABC):

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import psutil
 
-from dmef_bench import __version__, strict_json
+from dmef_bench import __version__
 
 _PACKAGES = ("numpy", "opencv-python-headless", "torch", "lpips", "scikit-image", "av")
 
@@ -55,7 +55,7 @@ def describe_device(method: object) -> dict[str, Any]:
     device = str(getattr(method, "device", "cpu"))
     torch = sys.modules.get("torch")
     facts: dict[str, Any] = {
-        "device": _processor(),
+        "device": _processor() if device.startswith("cpu") else f"{device} of {_processor()}",
         "device_memory_bytes": psutil.virtual_memory().total,
         "dtype": str(getattr(method, "dtype", "float32")),
         "threads": cv2.getNumThreads(),
@@ -82,19 +82,6 @@ def describe_device(method: object) -> dict[str, Any]:
             "cudnn": torch.backends.cudnn.version(),
         }
     return facts
-
-
-def timing_group(method: object) -> str:
-    """Eight hex digits; times may stand side by side where they are equal.
-
-    Device, precision, flags, torch's major.minor, and the threads on a CPU.
-    """
-    facts = describe_device(method)
-    facts.pop("device_memory_bytes")
-    facts["torch"] = ".".join(str(facts.get("torch")).split(".")[:2])
-    if str(getattr(method, "device", "cpu")).startswith("cuda"):
-        facts.pop("threads")
-    return strict_json.digest(facts)[:8]
 
 
 def _version(package: str) -> str | None:

@@ -190,6 +190,7 @@ def _score_safely(
         fitting = _fitting(method, protocol, scene.stack.size, options)
         blank = replace(
             blank,
+            group=scene.group,
             scene_digest=scene.digest,
             native_size=scene.stack.size,
             fused_size=scene.stack.size if fitting.tile else fitting.size,

@@ -10,6 +10,7 @@ from threading import Event, Lock
 from typing import Any
 
 from dmef_bench.errors import DmefError
+from dmef_bench.harness.completion import name_groups
 from dmef_bench.harness.isolation import Death, Limits, converse
 from dmef_bench.harness.resolution import find_max_resolution
 from dmef_bench.harness.resume import (
@@ -89,6 +90,7 @@ class _Filling:
 
     def run(self) -> MethodResult:
         """Fill the row and save it."""
+        name_groups(self.task.folder / SCENES_FILE, self.task.scenes.facts)
         recorded = recorded_row(self.task.folder)
         fresh = recorded is None or recorded.method.get("digest") != self.task.job.digest
         if recorded is not None and not fresh and not self.task.plan.mr_refresh:
@@ -235,6 +237,7 @@ class _Filling:
         score = SceneScore(
             scene,
             death.status,
+            group=facts.group,
             native_size=native,
             mr_source="native" if self.found is None else "search",
             fingerprint=self.task.protocol.fingerprint,

@@ -13,9 +13,10 @@ import psutil
 
 from dmef_bench.harness.clock import Rules, Samples, take_samples, timed
 from dmef_bench.harness.device_state import clocks_record, device_state, throttled
-from dmef_bench.harness.environment import timing_group
+from dmef_bench.harness.environment import describe_device
 from dmef_bench.harness.fit import at_size, fuse_at
 from dmef_bench.harness.memory import high_water_bytes, peak_memory
+from dmef_bench.harness.timing_group import timing_group
 from dmef_bench.imagefile import encode_png
 from dmef_bench.method import Method, StagedMethod, StatefulMethod
 from dmef_bench.protocol import Fit
@@ -130,8 +131,10 @@ def measure(work: Work, rules: Rules | None = None) -> tuple[dict[str, Any], dic
     if work.stateful and not _warm_equals_cold(work):
         flags.append(LOSSY)
     facts = {"scope": core.scope, "clock": core.clock, "distinct_inputs": len(work.stacks)}
+    device = describe_device(work.method)
     timing = {
-        "group": timing_group(work.method),
+        "group": timing_group(device),
+        "measured_on": device,
         "core": cold.record(**facts),
         "core_warm": warm.record(**facts) if warm else None,
         "e2e": end_to_end.record(),

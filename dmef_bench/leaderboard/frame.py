@@ -6,6 +6,7 @@ import difflib
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import pandas as pd
 
@@ -37,7 +38,7 @@ def leaderboard_frame(
     against : str, optional
         A complete row; the others get the mean of their paired differences to it.
     resamples : int
-        Of the scenes, for the intervals.
+        Of the clips, for the intervals.
     sort : str, optional
         Metric that ranks; else PSNR, or the first there is.
     timing_group : str, optional
@@ -64,9 +65,9 @@ def leaderboard_frame(
 
     Notes
     -----
-    Intervals are of the paired bootstrap: scenes are drawn with replacement, the same ones for all
-    rows and metrics, and an interval holds the middle 95 % of the resampled means. The protocol's
-    fingerprint is the seed.
+    Intervals are of the paired bootstrap over clips: clips are drawn with replacement, each with
+    all its scenes, the same ones for all rows and metrics, and an interval holds the middle 95 % of
+    the resampled means. The protocol's fingerprint is the seed.
     """
     results = select_fingerprint(results)
     _check_rows(results)
@@ -78,7 +79,7 @@ def leaderboard_frame(
         next(row for row in rows if row["method"] == name)["flags"] += marks
     group, timed_on = _one_timing_group(rows, timing_group)
     _rank(rows, sort)
-    scenes = add_intervals(results, rows, metrics, sort=sort, against=against, resamples=resamples)
+    drawn = add_intervals(results, rows, metrics, sort=sort, against=against, resamples=resamples)
     frame = pd.DataFrame(_sorted(rows, sort), columns=_columns(metrics.values(), against))
     frame = frame.astype(dict.fromkeys(_WHOLE, "Int64"))
     frame["flags"] = frame["flags"].map("; ".join)
@@ -92,7 +93,7 @@ def leaderboard_frame(
         "sort": sort,
         "against": against,
         "resamples": resamples,
-        "resampled_scenes": scenes,
+        "drawn": {**asdict(drawn), "coverage": drawn.coverage},
         "timing_group": group,
         "timed_on": timed_on,
     }

@@ -1,18 +1,43 @@
-"""The board's intervals: which scenes are drawn, and what each row gets from them."""
+"""The board's intervals: which clips are drawn, and what each row gets from them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from dmef_bench.leaderboard.records import higher_is_better
 from dmef_bench.leaderboard.row import Row, is_complete
-from dmef_bench.leaderboard.uncertainty import Bootstrap, Floats, interval, ranks
+from dmef_bench.leaderboard.uncertainty import COVERAGE, Bootstrap, Floats, interval, ranks
 from dmef_bench.results import MethodResult
 
 RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What the intervals of a board were drawn from.
+
+    Parameters
+    ----------
+    scenes : int
+        On which all complete rows have scores.
+    groups : int
+        The clips that they were cut from, each drawn whole; with one alone there are no intervals.
+    unnamed : int
+        Scenes whose clip no record names: each is taken for a clip of its own.
+    """
+
+    scenes: int = 0
+    groups: int = 0
+    unnamed: int = 0
+
+    @property
+    def coverage(self) -> float | None:
+        """How often such intervals hold the true mean, where that is less often than they say."""
+        return COVERAGE.get(self.groups)
 
 
 def add_intervals(
@@ -23,7 +48,7 @@ def add_intervals(
     sort: str,
     against: str | None = None,
     resamples: int = RESAMPLES,
-) -> int:
+) -> Drawn:
     """Give complete rows their intervals, differences and rank stability; the others get none.
 
     Parameters
@@ -43,29 +68,47 @@ def add_intervals(
 
     Returns
     -------
-    int
-        How many scenes are drawn from; 0 where there are too few to say anything.
+    Drawn
+        What the draws were from.
     """
     pairs = [(s, row) for s, row in zip(results, rows, strict=True) if is_complete(s)]
     held = [{scene.scene_id for scene in result.ok} for result, _ in pairs]
     # Sorted: a resumed run has its scenes in another order, and must give the same board.
     scenes = sorted(set.intersection(*held)) if held else []
-    if len(scenes) < 2:
-        return 0
+    named = _groups(results)
+    # A clip may bear the name of a scene whose own clip nobody names.
+    groups = [(scene in named, named.get(scene, scene)) for scene in scenes]
+    drawn = Drawn(len(scenes), len(set(groups)), sum(scene not in named for scene in scenes))
+    if not scenes:
+        return drawn
     fingerprint = results[0].protocol.fingerprint
-    bootstrap = Bootstrap.draw(len(scenes), resamples=resamples, fingerprint=fingerprint)
+    bootstrap = Bootstrap.draw(groups, resamples=resamples, fingerprint=fingerprint)
+    # One clip, drawn again and again, is always itself: no interval is not one without width.
+    ends = interval if drawn.groups > 1 else _unknown
     complete = [row for _, row in pairs]
     for convention, name in metrics.items():
         scores = np.array([_scores(result, convention, scenes) for result, _ in pairs])
         means = bootstrap.means(scores)
         for row, samples in zip(complete, means, strict=True):
-            row[f"{name}_low"], row[f"{name}_high"] = interval(samples)
-        if name == sort:
+            row[f"{name}_low"], row[f"{name}_high"] = ends(samples)
+        if name == sort and drawn.groups > 1:
             _add_rank_stability(complete, means, sort)
         if against is not None:
             peer = next(index for index, row in enumerate(complete) if row["method"] == against)
-            _add_differences(complete, scores, peer, name, bootstrap)
-    return len(scenes)
+            _add_differences(complete, scores, peer, name, bootstrap, ends)
+    return drawn
+
+
+def _groups(results: Sequence[MethodResult]) -> dict[str, str]:
+    """Scene to the clip that it was cut from, as the run that ended last has it."""
+    in_time = sorted(results, key=lambda result: (result.finished, result.row))
+    scenes = (scene for result in in_time for scene in result.scenes)
+    return {scene.scene_id: scene.group for scene in scenes if scene.group}
+
+
+def _unknown(_samples: Floats) -> tuple[float, float]:
+    """The interval of a single clip."""
+    return math.nan, math.nan
 
 
 def _scores(result: MethodResult, convention: str, scenes: Sequence[str]) -> list[float]:
@@ -86,7 +129,12 @@ def _add_rank_stability(rows: Sequence[Row], means: Floats, sort: str) -> None:
 
 
 def _add_differences(
-    rows: Sequence[Row], scores: Floats, peer: int, name: str, bootstrap: Bootstrap
+    rows: Sequence[Row],
+    scores: Floats,
+    peer: int,
+    name: str,
+    bootstrap: Bootstrap,
+    ends: Callable[[Floats], tuple[float, float]],
 ) -> None:
     """Means of the differences to one row, over scenes where both scores are finite."""
     both = np.isfinite(scores) & np.isfinite(scores[peer])
@@ -97,4 +145,4 @@ def _add_differences(
         if index == peer or not len(known):
             continue
         row[f"{name}_difference"] = math.fsum(known) / len(known)
-        row[f"{name}_difference_low"], row[f"{name}_difference_high"] = interval(samples)
+        row[f"{name}_difference_low"], row[f"{name}_difference_high"] = ends(samples)

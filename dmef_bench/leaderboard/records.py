@@ -111,13 +111,13 @@ def scenes_frame(results: Sequence[MethodResult]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``method``, ``scene``, ``status``, ``fused_size``, ``native_size``, ``mr_source``, one
-        column a metric, ``sse``, ``samples``, ``seam_score``, ``e2e_s`` (one call), ``flags``,
-        ``reason`` (of a failure, or of a score that is missing).
+        ``method``, ``scene``, ``group`` (its clip), ``status``, ``fused_size``, ``native_size``,
+        ``mr_source``, one column a metric, ``sse``, ``samples``, ``seam_score``, ``e2e_s`` (one
+        call), ``flags``, ``reason`` (of a failure, or of a score that is missing).
     """
     names = metric_names(results)
     rows = [_scene_row(result, scene, names) for result in results for scene in result.scenes]
-    columns = ["method", "scene", "status", "fused_size", "native_size", "mr_source"]
+    columns = ["method", "scene", "group", "status", "fused_size", "native_size", "mr_source"]
     columns += [*names.values(), "sse", "samples", "seam_score", "e2e_s", "flags", "reason"]
     return pd.DataFrame(rows, columns=columns).astype({"sse": "Int64", "samples": "Int64"})
 
@@ -127,6 +127,7 @@ def _scene_row(result: MethodResult, scene: SceneScore, names: dict[str, str]) -
     return {
         "method": result.row,
         "scene": scene.scene_id,
+        "group": scene.group or "",
         "status": str(scene.status),
         "fused_size": size_text(scene.fused_size) if scene.fused_size else "",
         "native_size": size_text(scene.native_size) if scene.native_size else "",

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from dmef_bench.harness.timing_group import group_on_record
 from dmef_bench.leaderboard.environments import machine
 from dmef_bench.leaderboard.records import reason
 from dmef_bench.results import UNTRAINED, MethodResult, SceneScore, Status
@@ -116,7 +117,7 @@ def _times(result: MethodResult) -> Row:
         "t_core_warm_s": _number(warm.get("median_s")),
         "t_e2e_s": _number(e2e.get("median_s")),
         "t_single_s": statistics.median(single) if single else math.nan,
-        "timing_group": timing.get("group") or "",
+        "timing_group": group_on_record(timing, result.environment),
     }
 
 

@@ -1,4 +1,8 @@
-"""How far a mean over scenes can be trusted: the paired bootstrap.
+"""How far a mean over scenes can be trusted: the paired bootstrap over clips.
+
+Scenes of one clip are alike, and drawn one by one they would pass for more than they are. So whole
+clips are drawn, with all their scenes: the cluster bootstrap of Field and Welsh, JRSS B 69, 2007,
+strategy 1 of Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8.
 
 Every figure here is remade to the last bit on any machine: draws come from the raw stream of a bit
 generator, which NumPy keeps for ever, sums run scene by scene instead of through BLAS, and interval
@@ -8,6 +12,7 @@ ends are order statistics, which nothing interpolates.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +23,13 @@ Counts = npt.NDArray[np.int64]
 
 LEVEL = 0.95
 
+COVERAGE = {2: 0.50, 3: 0.75, 4: 0.80, 5: 0.83, 6: 0.86, 7: 0.88, 8: 0.89, 9: 0.90}
+"""Groups to the share of 95 % intervals that hold the true mean, where groups scatter normally.
+
+Simulated, 16,000 times each; 30 groups give 0.94. Percentiles know nothing of Student's t, and so
+few groups vary less among themselves than around the mean of all there are.
+"""
+
 
 @dataclass(frozen=True)
 class Bootstrap:
@@ -26,19 +38,19 @@ class Bootstrap:
     Parameters
     ----------
     counts : ndarray, shape (resamples, scenes), int64
-        How often each scene was drawn; every row adds up to the number of scenes.
+        How often each scene was drawn: as often as its group.
     """
 
     counts: Counts
 
     @classmethod
-    def draw(cls, scenes: int, *, resamples: int, fingerprint: str) -> Bootstrap:
-        """Draw ``scenes`` scenes with replacement, ``resamples`` times.
+    def draw(cls, groups: Sequence[Hashable], *, resamples: int, fingerprint: str) -> Bootstrap:
+        """Draw as many groups as there are, with replacement, ``resamples`` times.
 
         Parameters
         ----------
-        scenes : int
-            How many there are.
+        groups : sequence
+            Of each scene; where all differ, scenes are drawn.
         resamples : int
             How many to draw.
         fingerprint : str
@@ -46,14 +58,19 @@ class Bootstrap:
 
         Examples
         --------
-        >>> Bootstrap.draw(3, resamples=2, fingerprint="c0ffee").counts.sum(axis=1)
-        array([3, 3])
+        >>> Bootstrap.draw("aab", resamples=3, fingerprint="c0ffee").counts
+        array([[0, 0, 2],
+               [1, 1, 1],
+               [1, 1, 1]])
         """
-        raw = np.random.PCG64(int(fingerprint, 16)).random_raw(resamples * scenes)
-        drawn = (raw % np.uint64(max(scenes, 1))).astype(np.int64).reshape(resamples, scenes)
-        cells = drawn + scenes * np.arange(resamples)[:, np.newaxis]
-        counts = np.bincount(cells.ravel(), minlength=resamples * scenes)
-        return cls(counts.reshape(resamples, scenes))
+        places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+        count = len(places)
+        raw = np.random.PCG64(int(fingerprint, 16)).random_raw(resamples * count)
+        drawn = (raw % np.uint64(max(count, 1))).astype(np.int64).reshape(resamples, count)
+        cells = drawn + count * np.arange(resamples)[:, np.newaxis]
+        counts = np.bincount(cells.ravel(), minlength=resamples * count)
+        of_scene = np.array([places[group] for group in groups], np.intp)
+        return cls(counts.reshape(resamples, count)[:, of_scene])
 
     def means(self, scores: Floats) -> Floats:
         """The mean of each row in each resample, by the rule of the board's means.
@@ -66,8 +83,8 @@ class Bootstrap:
         Returns
         -------
         ndarray, shape (rows, resamples), float64
-            Infinite scores are left out; infinity where a resample holds no others, NaN where it
-            holds no score at all.
+            Over all scenes drawn, so that a clip weighs as much as it has scenes. Infinite scores
+            are left out; infinity where a resample holds no others, NaN where it holds no score.
         """
         finite = np.isfinite(scores)
         infinite = np.isinf(scores)

@@ -94,22 +94,44 @@ def _metric_notes(rows: Sequence[Record], attrs: dict[str, Any]) -> Iterator[str
 
 
 def _interval_notes(rows: Sequence[Record], attrs: dict[str, Any]) -> Iterator[str]:
-    count = attrs["resampled_scenes"]
-    if not count:
+    drawn = attrs["drawn"]
+    if drawn["groups"] > 1:
+        note = (
+            "Brackets after a score: 95 % interval of the mean, paired bootstrap, "
+            f"{attrs['resamples']:,} resamples of {_population(**drawn)}."
+        )
+        if any(not pd.isna(row["rank_low"]) for row in rows):
+            note += (
+                " Rank range: the ranks of 95 % of the resamples; beside it, how many of them keep "
+                "the printed rank."
+            )
+        yield note
+        yield from _few(**drawn)
+    elif drawn["scenes"] > 1:
+        yield f"No intervals: the {drawn['scenes']} scenes are of one clip, and tell of no other."
+    if attrs["against"] and drawn["scenes"]:
+        alike = f"≈: not distinguishable on {drawn['scenes']} scenes, the interval holds 0."
+        told = f"; {alike}" if drawn["groups"] > 1 else "."
+        yield f"Δ: mean of the paired differences to `{_plain(attrs['against'])}`{told}"
+
+
+def _population(scenes: int, groups: int, unnamed: int, **_: Any) -> str:
+    """What was drawn; where records do not name its clip, a scene was drawn alone."""
+    if unnamed == scenes:
+        return f"{scenes} scenes, whose clips the records do not name"
+    alone = f", {unnamed} of them of unnamed clips and drawn alone" if unnamed else ""
+    return f"{groups} clips ({scenes} scenes{alone})"
+
+
+def _few(scenes: int, groups: int, unnamed: int, coverage: float | None) -> Iterator[str]:
+    """How much too narrow intervals are that come from a handful of clips."""
+    if coverage is None:
         return
-    drawn = f"{attrs['resamples']:,} resamples of {count} scenes"
-    note = f"Brackets after a score: 95 % interval of the mean, paired bootstrap, {drawn}."
-    if any(not pd.isna(row["rank_low"]) for row in rows):
-        note += (
-            " Rank range: the ranks of 95 % of the resamples; beside it, how many of them keep "
-            "the printed rank."
-        )
-    yield note
-    if attrs["against"]:
-        yield (
-            f"Δ: mean of the paired differences to `{_plain(attrs['against'])}`; "
-            f"≈: not distinguishable on {count} scenes, the interval holds 0."
-        )
+    what = "scenes" if unnamed == scenes else "clips"
+    yield (
+        f"{groups} {what} are few, and such intervals too narrow: of {what} that scatter normally "
+        f"they hold the true mean in {coverage * 100:.0f} % of all cases, not in 95 %."
+    )
 
 
 def _cost_notes(

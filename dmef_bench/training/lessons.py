@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from dmef_bench.datasets import SceneSet
-from dmef_bench.datasets.dmef4k import DmefScenes
 from dmef_bench.errors import UsageError
 from dmef_bench.training.holdout import hold_out
 from dmef_bench.training.patches import Batch, CropPlan, batches, check_fits, collect, fixed_crops
@@ -95,7 +94,8 @@ def prepare_lessons(
             "Build it with a training share, for example --split 80/30."
         )
     check_fits(scenes.ids, [facts.size for facts in scenes.facts], recipe.crop, stride)
-    kept = set(hold_out(_groups(scenes), recipe.held_out))
+    groups = [facts.group or facts.scene_id for facts in scenes.facts]
+    kept = set(hold_out(groups, recipe.held_out))
     stored = store_scenes(scenes, cache, progress, preparation)
     training = [scene for index, scene in enumerate(stored) if index not in kept]
     held_out = [scene for index, scene in enumerate(stored) if index in kept]
@@ -107,10 +107,3 @@ def prepare_lessons(
         "held_out": [scene.scene_id for scene in held_out],
     }
     return Lessons(training, held_out, recipe, seed, facts)
-
-
-def _groups(scenes: SceneSet) -> list[str]:
-    """The clip of each scene; where a data set names none, every scene is its own."""
-    if isinstance(scenes, DmefScenes):
-        return [entry.group for entry in scenes.entries]
-    return list(scenes.ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from dmef_bench.harness.bench import bench
 from dmef_bench.harness.fit import oracle_bound
 from dmef_bench.harness.plan import Plan
 from dmef_bench.leaderboard import leaderboard_frame
+from dmef_bench.manifest import Manifest
 from dmef_bench.metrics import psnr, ssim
 from dmef_bench.results import RUN_FILE, SCENES_FILE, MethodResult, Status
 
@@ -161,6 +163,13 @@ def test_scores_are_those_of_the_functions(built, wild) -> None:
         assert score.samples == scene.ground_truth.size
 
 
+def test_every_record_names_the_clip_of_its_scene(built, wild) -> None:
+    clips = {scene.scene: scene.group for scene in Manifest.load(built).scenes}
+    assert all(clips.values())
+    for result in wild.values():
+        assert {s.scene_id: s.group for s in result.scenes}.items() <= clips.items(), result.row
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "told"),
     [
@@ -253,6 +262,22 @@ def test_a_second_run_does_no_work(built, zoo, tmp_path) -> None:
         )  # fmt: skip
     assert records(tmp_path) == before
     assert set(news) == {"already done"}
+
+
+def test_a_second_run_names_clips_that_older_records_lack(built, zoo, tmp_path) -> None:
+    first = bench(built, [f"{zoo}:Good"], tmp_path, **QUICK, limit=1)
+    for path in tmp_path.rglob(SCENES_FILE):
+        record = json.loads(path.read_text())
+        del record["group"]
+        path.write_text(json.dumps({**record, "schema": "dmef.scene/1.1"}) + "\n")
+    news: list[str] = []
+    second = bench(
+        built, [f"{zoo}:Good"], tmp_path, **QUICK, limit=1,
+        progress=lambda _done, _total, last: news.append(last.partition(": ")[2]),
+    )  # fmt: skip
+    assert set(news) == {"already done"}
+    assert [result.scenes for result in second] == [result.scenes for result in first]
+    assert all(result.scenes[0].group for result in second)
 
 
 def test_a_changed_method_is_run_again(built, zoo, tmp_path) -> None:
