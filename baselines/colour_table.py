@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -9,90 +11,133 @@ import numpy.typing as npt
 from dmef_bench.scene import Image
 
 Mask = npt.NDArray[np.bool_]
-Plane = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.float32]
+"""(N, 3): some pixels of a picture."""
+Places = npt.NDArray[np.intp]
+Cells = npt.NDArray[np.float64]
 
 _BINS = 48
 _FEWEST = 50
 """Pixels of the donor, below which a table says nothing."""
 _FAR = 1e-4
 """Weight of colours six bins away, for cells that hold none of their own."""
+_TINY = 1e-9
+"""Weight of the mean of all colours, for cells that are farther from any."""
+_NONE, _ALL = 0, 7
 
 
-def complete_colours(light: Image, white: Mask, donor: Image, ceiling: float) -> tuple[Image, Mask]:
-    """Guess clipped channels from those that are not, as the donor's colours go together.
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """What a table says of some pixels' lost channels, zeros where it says nothing.
+
+    Parameters
+    ----------
+    mean, spread : ndarray, shape (N, 3), float32
+        Mean and standard deviation of the channel in the donor, where it shows that colour.
+    count : ndarray, shape (N, 3), float32
+        How many pixels those are, near colours counted by their nearness.
+    """
+
+    mean: Pixels
+    spread: Pixels
+    count: Pixels
+
+    @property
+    def told(self) -> Mask:
+        """Where the table says anything."""
+        return self.count > 0
+
+
+class ColourTable:
+    """Colours of the darker exposure, to be looked up by the channels that the reference kept.
 
     A red arm that lost its red keeps green and blue; the darker exposure shows the arm somewhere,
     red and all. Where it lies does not matter, so no motion can mislead this.
 
     Parameters
     ----------
-    light : ndarray, shape (H, W, 3), float32
-        The reference at EV 0; channels that were kept are right.
-    white : ndarray of bool, shape (H, W, 3)
-        Channels that were not.
     donor : ndarray, shape (H, W, 3), float32
         The darker exposure at EV 0, aligned or not.
     ceiling : float
         What the reference's maximum is at EV 0: lost channels are no less.
-
-    Returns
-    -------
-    guessed : ndarray, shape (H, W, 3), float32
-        ``light``, with guesses where `told` is true.
-    told : ndarray of bool, shape (H, W, 3)
-        Lost channels with a channel beside them that was kept, of colours that the donor knows.
     """
-    guessed, told = light.copy(), np.zeros_like(white)
-    above = donor >= ceiling
-    for channel in range(3):
-        others = [other for other in range(3) if other != channel]
-        for kept in ((others[0],), (others[1],), tuple(others)):
-            known, asked = (_pattern(mask, channel, kept) for mask in (above, white))
+
+    def __init__(self, donor: Image, ceiling: float) -> None:
+        above = donor >= ceiling
+        places = partly_lost(above)
+        self._pixels: Pixels = donor.reshape(-1, 3)[places]
+        self._patterns = _patterns(above.reshape(-1, 3)[places])
+        self._ceiling = np.float32(ceiling)
+
+    def guess(self, pixels: Pixels, lost: Mask) -> Guess:
+        """Guess clipped channels from those that are not, as the donor's colours go together.
+
+        Parameters
+        ----------
+        pixels : ndarray, shape (N, 3), float32
+            Of the reference at EV 0; channels that were kept are right.
+        lost : ndarray of bool, shape (N, 3)
+            Channels that were not.
+        """
+        guess = Guess(*np.zeros((3, *pixels.shape), np.float32))
+        patterns = _patterns(lost)
+        for pattern in range(_NONE + 1, _ALL):
+            asked, known = patterns == pattern, self._patterns == pattern
             if not asked.any() or np.count_nonzero(known) < _FEWEST:
                 continue
-            table = _table(donor, known, channel, kept, ceiling)
-            answers = table[_cells(light[asked], kept, ceiling)]
-            guessed[asked, channel] = np.maximum(answers, np.float32(ceiling))
-            told[asked, channel] = True
-    return guessed, told
+            kept = [channel for channel in range(3) if not pattern >> channel & 1]
+            shown = self._pixels[known]
+            cells, places = self._cells(shown, kept), self._cells(pixels[asked], kept)
+            for channel in {0, 1, 2}.difference(kept):
+                moments = _moments(cells, shown[:, channel], _BINS ** len(kept))
+                mean, spread, count = (moment[places] for moment in moments)
+                guess.mean[asked, channel] = np.maximum(mean, self._ceiling)
+                guess.spread[asked, channel] = spread
+                guess.count[asked, channel] = count
+        return guess
+
+    def _cells(self, pixels: Pixels, kept: list[int]) -> Places:
+        """Of which colour, by their kept channels, some pixels are."""
+        cells = np.zeros(len(pixels), np.intp)
+        for channel in kept:
+            place = np.clip(pixels[:, channel] / self._ceiling, 0, 0.999) * _BINS
+            cells = cells * _BINS + place.astype(np.intp)
+        return cells
 
 
-def _pattern(mask: Mask, channel: int, kept: tuple[int, ...]) -> Mask:
-    """Where ``channel`` is above the ceiling, ``kept`` are not, and the third, if any, is."""
-    found: Mask = mask[..., channel].copy()
-    for other in range(3):
-        if other != channel:
-            found &= ~mask[..., other] if other in kept else mask[..., other]
-    return found
+def partly_lost(lost: Mask) -> Places:
+    """Where in the flattened picture, (H W, 3), pixels lost a channel and kept one."""
+    patterns = _patterns(lost)
+    return np.flatnonzero((patterns != _NONE) & (patterns != _ALL))
 
 
-def _cells(pixels: Image, kept: tuple[int, ...], ceiling: float) -> npt.NDArray[np.intp]:
-    cells = np.zeros(len(pixels), np.intp)
-    for other in kept:
-        place = np.clip(pixels[:, other] / np.float32(ceiling), 0, 0.999) * _BINS
-        cells = cells * _BINS + place.astype(np.intp)
-    return cells
+def _patterns(lost: Mask) -> npt.NDArray[np.uint8]:
+    """Which channels each pixel lost: 1 for red + 2 for green + 4 for blue."""
+    red, green, blue = (lost[..., channel].view(np.uint8) for channel in range(3))
+    return np.asarray(red | green << 1 | blue << 2, np.uint8)
 
 
-def _table(donor: Image, known: Mask, channel: int, kept: tuple[int, ...], ceiling: float) -> Plane:
-    """Mean of ``channel`` over the donor's pixels of each colour, smoothed over near colours."""
-    pixels = donor[known]
-    cells = _cells(pixels, kept, ceiling)
-    shape = (_BINS,) * 2 if len(kept) == 2 else (1, _BINS)
-    values = pixels[:, channel].astype(np.float64)
-    counts, sums = (
-        np.bincount(cells, weights, _BINS ** len(kept)).astype(np.float64).reshape(shape)
-        for weights in (np.ones_like(values), values)
+def _moments(
+    cells: Places, values: npt.NDArray[np.float32], size: int
+) -> tuple[npt.NDArray[np.float32], ...]:
+    """Mean, standard deviation and count of values in each cell, smoothed over near colours."""
+    exact = values.astype(np.float64)
+    powers = [np.ones_like(exact), exact, exact**2]
+    count, first, second = (
+        _smoothed(np.bincount(cells, power, size).astype(np.float64, copy=False))
+        + _TINY * power.mean()
+        for power in powers
     )
-    tiny = 1e-9
-    near = _spread(counts) + tiny
-    return ((_spread(sums) + tiny * values.mean()) / near).ravel().astype(np.float32)
+    mean = first / count
+    spread = np.sqrt(np.maximum(second / count - mean**2, 0))
+    return mean.astype(np.float32), spread.astype(np.float32), count.astype(np.float32)
 
 
-def _spread(cells: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _smoothed(sums: Cells) -> Cells:
     # Zeros beyond the borders: replicated ones would count border colours twice.
+    table = sums.reshape(-1, _BINS)
     near, far = (
-        cv2.GaussianBlur(cells, (0, 0), deviation, borderType=cv2.BORDER_CONSTANT)
+        cv2.GaussianBlur(table, (0, 0), deviation, borderType=cv2.BORDER_CONSTANT)
         for deviation in (1.0, 6.0)
     )
-    return near + _FAR * far
+    return (near + _FAR * far).ravel()

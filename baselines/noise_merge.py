@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -20,7 +20,9 @@ _QUIETEST = 10
 """Per cent of the tiles: the flat ones, whose differences are noise and no texture."""
 _QUIETEST_SHARE = 0.8
 """Of the noise's variance: what that percentile of 64 squared normals comes to."""
-_WINDOW = (5, 5)
+REACH = 2
+"""Rows and columns beside a pixel that decide what joins it."""
+_WINDOW = (2 * REACH + 1,) * 2
 _CLEAR = 0.02
 """Largest share of lost pixels in a window that is merged."""
 
@@ -110,6 +112,10 @@ class Sight:
     lost: Image
     weight: float
 
+    def through(self, fetch: Callable[[Image], Image]) -> Sight:
+        """The same exposure, its pictures as ``fetch`` hands them on."""
+        return Sight(fetch(self.light), fetch(self.variance), fetch(self.lost), self.weight)
+
 
 def merge(reference: Sight, others: Iterable[Sight]) -> Image:
     """Average of the exposures by their light, where they agree but for noise.
@@ -118,27 +124,23 @@ def merge(reference: Sight, others: Iterable[Sight]) -> Image:
     reference in a window, s² what noise explains of that. In the manner of HDR+ (Hasinoff et al.,
     ACM TOG 35(6), 2016), which merges the frames of a burst so, frequency by frequency. Without
     the outer square a twentieth of what moved shows through strong noise, and 0.3 dB are lost.
+
+    Pixels up to `REACH` rows and columns away count.
     """
     total, weights = reference.light.copy(), np.ones_like(reference.light)
     for other in others:
-        for channel in range(3):
-            weight = _joining(*(_channel(sight, channel) for sight in (reference, other)))
-            weight *= other.weight
-            weights[..., channel] += weight
-            total[..., channel] += weight * other.light[..., channel]
+        weight = _joining(reference, other)
+        weight *= other.weight
+        weights += weight
+        total += weight * other.light
     return np.divide(total, weights, out=total)
 
 
-def _channel(sight: Sight, channel: int) -> tuple[Plane, Plane, Plane]:
-    pictures = (sight.light, sight.variance, sight.lost)
-    light, variance, lost = (np.ascontiguousarray(p[..., channel]) for p in pictures)
-    return light, variance, lost
-
-
-def _joining(reference: tuple[Plane, Plane, Plane], other: tuple[Plane, Plane, Plane]) -> Plane:
+def _joining(reference: Sight, other: Sight) -> Image:
     """Between 0, no part of it, and 1, all of it."""
-    squared = cv2.blur((other[0] - reference[0]) ** 2, _WINDOW)
-    explained = cv2.blur(reference[1] + other[1], _WINDOW)
+    squared = cv2.blur((other.light - reference.light) ** 2, _WINDOW)
+    explained = cv2.blur(reference.variance + other.variance, _WINDOW)
     joining = (explained / np.maximum(squared, explained)) ** 2
-    joining[(cv2.blur(other[2], _WINDOW) > _CLEAR) | (reference[2] > 0)] = 0
+    unclear = (cv2.blur(other.lost, _WINDOW) > _CLEAR) | (reference.lost > 0)
+    np.copyto(joining, 0, where=unclear)
     return joining

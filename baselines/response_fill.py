@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Sequence
+from functools import cache, partial
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from baselines.colour_table import complete_colours
-from baselines.noise_merge import Sight, light_variance, merge, photon_noise
+from baselines.colour_table import ColourTable, partly_lost
+from baselines.exposure_pair import (
+    ALL_ROWS,
+    HALF_CODE,
+    NEIGHBOURHOOD,
+    Judged,
+    Pair,
+    at_ev_zero,
+    better,
+    copy_where,
+    looked_up,
+)
+from baselines.noise_merge import REACH, merge, photon_noise
 from baselines.response_estimate import estimate_response
+from baselines.row_bands import at_once, in_bands, widened
 from dmef_bench.errors import UnavailableError, UsageError
 from dmef_bench.exposure.camera_response import MODELS, CameraResponse
-from dmef_bench.scene import Encoded, ExposureStack, Image
+from dmef_bench.scene import ExposureStack, Image
 
 Mask = npt.NDArray[np.bool_]
-Grey = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]
-Flow = npt.NDArray[np.float32]
-"""(H, W, 2): shifts along x and y."""
 
 ESTIMATE = "estimate"
-_HALF_CODE = 0.5 / 255
-_NEIGHBOURHOOD = 7
 _ENOUGH = 0.02
 """Least share of trusted pixels in a window whose mean is used."""
 _DISBELIEF = 0.06
 """Difference of two aligned frames, of full scale, that noise and rounding do not explain."""
 _DOUBT = 0.02
 """The same, from which colours that the donor knows are averaged with what it has there."""
-_FINE_FLOW_LONG_SIDE = 2048
 _WORTH_MERGING = 1.2e-4
 """Photon noise per unit of exposure from which merging gains; below, grain is the truth's own."""
 
@@ -141,20 +146,27 @@ class ResponseFill:
                 "response-fill needs the exposures' EVs, and this stack states none."
             )
         camera, own = self.camera(stack), stack.reference
-        reference = _at_ev_zero(stack, own, camera)
-        pair = cache(lambda index: Pair(reference, _at_ev_zero(stack, index, camera)))
-        fused = self._kept(stack, camera, reference, pair)
+        level = cache(lambda index: at_ev_zero(stack, index, camera))
+        pair = cache(lambda index: Pair(level(own), level(index)))
+        reference, last = level(own), len(stack.evs) - 1
+        neighbours = [index for index in (own - 1, own + 1) if 0 <= index <= last]
+        fused = looked_up(reference.codes, reference.table)
+        if self._denoise:
+            noise = min(photon_noise(level(index).codes, camera) for index in range(last + 1))
+            if noise >= _WORTH_MERGING:
+                # Both flows at once: one alone leaves two cores idle a seventh of the time.
+                _average(fused, at_once(pair, neighbours), noise)
         if own > 0 and reference.white.any():
             filled, doubt = self._aligned(pair(own - 1), reference.white)
-            np.copyto(
-                fused, np.maximum(filled, np.float32(reference.ceiling)), where=reference.white
-            )
+            np.maximum(filled, np.float32(reference.ceiling), out=filled)
+            copy_where(filled, reference.white, fused)
             if self._colour:
                 _recolour(fused, pair(own - 1), doubt)
         # A floor that rounds to black leaves nothing to be filled.
-        if own + 1 < len(stack.evs) and reference.floor >= _HALF_CODE and reference.black.any():
+        if own < last and reference.floor >= HALF_CODE and reference.black.any():
             filled, _ = self._aligned(pair(own + 1), reference.black)
-            np.copyto(fused, np.minimum(filled, np.float32(reference.floor)), where=reference.black)
+            np.minimum(filled, np.float32(reference.floor), out=filled)
+            copy_where(filled, reference.black, fused)
         return np.clip(fused, 0, 1, out=fused)
 
     def camera(self, stack: ExposureStack) -> CameraResponse:
@@ -164,205 +176,69 @@ class ResponseFill:
             return estimate_response(stack) if estimated else MODELS[self._response]()
         return self._response
 
-    def _kept(
-        self,
-        stack: ExposureStack,
-        camera: CameraResponse,
-        reference: Level,
-        pair: Callable[[int], Pair],
-    ) -> Image:
-        """The reference's own light; averaged with its neighbours' where noise is seen."""
-        evs, own = stack.evs or (), stack.reference
-        noise = _noise(stack, camera) if self._denoise else 0.0
-        if noise < _WORTH_MERGING:
-            return reference.light.copy()
-
-        def sight(index: int, level: Level, fetch: Callable[[Image], Image]) -> Sight:
-            codes, full = _codes(stack, index)
-            variance = light_variance(camera, full, 2.0 ** evs[index], noise)
-            return Sight(
-                light=fetch(level.light),
-                variance=fetch(_looked_up(codes, variance)),
-                lost=fetch((level.white | level.black).astype(np.float32)),
-                weight=2.0 ** (evs[index] - evs[own]),
-            )
-
-        neighbours = (index for index in (own - 1, own + 1) if 0 <= index < len(evs))
-        others = (sight(index, pair(index).donor, pair(index).fetch) for index in neighbours)
-        return merge(sight(own, reference, lambda picture: picture), others)
-
-    def _aligned(self, pair: Pair, lost: Mask) -> tuple[Image, Plane]:
+    def _aligned(self, pair: Pair, lost: Mask) -> Judged:
         """The donor's light on the reference's pixels, and how far it had to be doubted."""
-        light = pair.fetch(pair.donor.light)
-        if self._still:
-            light = _better(light, pair.donor.light, pair.disagreement)
-        doubt = pair.disagreement(light)
+        light = np.empty_like(pair.donor.light)
+        doubt = np.empty(light.shape[:2], np.float32)
+
+        def align(rows: slice) -> None:
+            seen, inside = widened(rows, NEIGHBOURHOOD // 2)
+            found = pair.judged(pair.fetch(pair.donor.light, seen), seen)
+            if self._still:
+                found = better(found, pair.judged(pair.donor.light[seen], seen))
+            light[rows], doubt[rows] = (told[inside] for told in found)
+
+        in_bands(len(light), align)
         if self._mend:
             wanted: Mask = lost[..., 0] | lost[..., 1] | lost[..., 2]
-            _mend(light, wanted & (doubt >= _DISBELIEF), wanted)
+            mend(light, wanted & (doubt >= _DISBELIEF), wanted)
         return light, doubt
 
 
-@dataclass(frozen=True, eq=False)
-class Level:
-    """One exposure at EV 0.
+def _average(fused: Image, pairs: Sequence[Pair], noise: float) -> None:
+    """Average what the reference kept with its neighbours' light."""
+    reference = pairs[0].reference
+    sights = [pair.donor.sight(ALL_ROWS, noise, reference.ev) for pair in pairs]
 
-    Parameters
-    ----------
-    light : ndarray, shape (H, W, 3), float32
-        Display-encoded as at EV 0; above 1 where the exposure held more than the truth can.
-    white, black : ndarray of bool, shape (H, W, 3)
-        Where a channel is at its maximum, and at zero: all that is known is a bound.
-    ceiling, floor : float
-        Those bounds, at EV 0.
-    """
-
-    light: Image
-    white: Mask
-    black: Mask
-    ceiling: float
-    floor: float
-
-    def grey(self, floor: float, ceiling: float) -> Grey:
-        """What both of two exposures can show, as 8-bit grey for the optical flow."""
-        shown = cv2.cvtColor(_between(self.light, floor, ceiling), cv2.COLOR_RGB2GRAY)
-        gain = 255 / max(ceiling - floor, 1e-6)
-        return cv2.convertScaleAbs(shown, alpha=gain, beta=-floor * gain)
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """The reference and a neighbouring exposure, both at EV 0, and the way from one to the other.
-
-    Parameters
-    ----------
-    reference, donor : Level
-        Of one size.
-    """
-
-    reference: Level
-    donor: Level
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Between which values both can show the scene."""
-        return (
-            max(self.reference.floor, self.donor.floor),
-            min(self.reference.ceiling, self.donor.ceiling),
+    def average(rows: slice) -> None:
+        seen, inside = widened(rows, REACH)
+        own = reference.sight(seen, noise, reference.ev)
+        others = (
+            sight.through(partial(pair.fetch, rows=seen))
+            for sight, pair in zip(sights, pairs, strict=True)
         )
+        fused[rows] = merge(own, others)[inside]
 
-    @cached_property
-    def flow(self) -> Flow:
-        """Where each of the reference's pixels lies in the donor."""
-        return _flow(self.reference.grey(*self.bounds), self.donor.grey(*self.bounds))
-
-    @cached_property
-    def told(self) -> Image:
-        """What the reference still tells, of what the donor can show."""
-        return _between(self.reference.light, *self.bounds)
-
-    def fetch(self, picture: Image) -> Image:
-        """Bring a picture of the donor onto the reference's pixels."""
-        return _warp(picture, self.flow)
-
-    def disagreement(self, light: Image) -> Plane:
-        """How far a picture contradicts what the reference still tells: the worst channel."""
-        red, green, blue = cv2.split(cv2.absdiff(_between(light, *self.bounds), self.told))
-        return cv2.max(cv2.max(red, green), blue)
-
-
-def _noise(stack: ExposureStack, camera: CameraResponse) -> float:
-    """Photon noise of the exposure that shows least; texture can only add to it."""
-    return min(photon_noise(_codes(stack, index)[0], camera) for index in range(len(stack.images)))
-
-
-def _between(picture: Image, floor: float, ceiling: float) -> Image:
-    """Clip; numpy's own takes ten times as long on a 4K picture.
-
-    As one channel: to OpenCV a number beside three channels is (number, 0, 0).
-    """
-    flat = picture.reshape(len(picture), -1)
-    return cv2.max(cv2.min(flat, ceiling), floor).reshape(picture.shape)
-
-
-def _at_ev_zero(stack: ExposureStack, index: int, camera: CameraResponse) -> Level:
-    """Undo an exposure by the brightness transform g(P, 2^-EV), as a table over its codes."""
-    codes, full = _codes(stack, index)
-    ev = stack.evs[index] if stack.evs else 0.0
-    table = camera.transform(np.arange(full + 1) / full, 2.0**-ev).astype(np.float32)
-    # Half an 8-bit code: a picture of more bits is clipped where its 8-bit rounding would be.
-    half = full // 255 // 2
-    return Level(
-        light=_looked_up(codes, table),
-        white=codes >= full - half,
-        black=codes <= half,
-        ceiling=float(table[full]),
-        floor=float(camera.transform(_HALF_CODE, 2.0**-ev)),
-    )
-
-
-def _looked_up(codes: Encoded, table: npt.NDArray[np.float32]) -> Image:
-    return cv2.LUT(codes, table) if codes.dtype == np.uint8 else table[codes]
-
-
-def _codes(stack: ExposureStack, index: int) -> tuple[Encoded, int]:
-    """An exposure as stored, and its largest code; float32 pictures as 16-bit codes."""
-    if stack.encoded is not None:
-        codes = stack.encoded[index]
-        return codes, int(np.iinfo(codes.dtype).max)
-    return np.floor(stack.images[index] * np.float32(65535) + np.float32(0.5)).astype(
-        np.uint16
-    ), 65535
-
-
-def _flow(reference: Grey, donor: Grey) -> Flow:
-    """Where each reference pixel lies in the donor: (H, W, 2) of x and y shifts."""
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    # Full resolution is worth 0.4 dB; at 4K half of it shows as much of the scene, in a quarter
-    # of the time.
-    dis.setFinestScale(0 if max(reference.shape) <= _FINE_FLOW_LONG_SIDE else 1)
-    smallest = 16  # pixels a side, below which DIS has no pyramid to stand on
-    if min(reference.shape) < smallest:
-        return np.zeros((*reference.shape, 2), np.float32)
-    return dis.calc(reference, donor, None)
-
-
-def _warp(picture: Image, flow: Flow) -> Image:
-    """Fetch every pixel from where the flow says it lies, bilinear, borders replicated."""
-    height, width = flow.shape[:2]
-    columns = flow[..., 0] + np.arange(width, dtype=np.float32)
-    rows = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    return cv2.remap(picture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _better(first: Image, second: Image, disagreement: Callable[[Image], Plane]) -> Image:
-    """Pixel by pixel the picture that agrees better with the reference around that pixel."""
-    window = (_NEIGHBOURHOOD, _NEIGHBOURHOOD)
-    # Half a code of advantage for the first: where both agree, moved pixels are the sharper ones.
-    margin = np.float32(0.5 / 255)
-    costs = [cv2.blur(disagreement(picture), window) for picture in (first, second)]
-    return np.where((costs[1] + margin < costs[0])[..., None], second, first)
+    in_bands(len(fused), average)
 
 
 def _recolour(fused: Image, pair: Pair, doubt: Plane) -> None:
     """Where the donor contradicts the kept channels, go half way to the colours that it knows."""
     reference = pair.reference
-    donor = np.clip(pair.donor.light, 0, 1)
-    guessed, told = complete_colours(reference.light, reference.white, donor, reference.ceiling)
-    told &= (cv2.blur(doubt, (3, 3)) >= _DOUBT)[..., None]
-    np.copyto(fused, (fused + guessed) / 2, where=told)
+    doubted = cv2.blur(doubt, (3, 3)) >= _DOUBT
+    places = partly_lost(reference.white & doubted[..., None])
+    if not places.size:
+        return
+    kept = looked_up(reference.codes.reshape(-1, 3)[places], reference.table)
+    table = ColourTable(pair.donor.shown(0, 1), reference.ceiling)
+    guess = table.guess(kept, reference.white.reshape(-1, 3)[places])
+    pixels = fused.reshape(-1, 3)
+    filled = pixels[places]
+    pixels[places] = np.where(guess.told, (filled + guess.mean) / 2, filled)
 
 
-def _mend(light: Image, doubted: Mask, wanted: Mask) -> None:
+def mend(light: Image, doubted: Mask, wanted: Mask) -> None:
     """Replace doubted pixels by the mean of trusted ones around, from ever wider windows.
 
     At a quarter of the size, which blurs no more than the windows do.
     """
-    trusted = (wanted & ~doubted).astype(np.float32)
+    if not doubted.any():
+        return
+    trusted = (wanted & ~doubted).view(np.uint8)
     height, width = doubted.shape
     quarter = (max(1, width // 4), max(1, height // 4))
-    shares = cv2.resize(trusted, quarter, interpolation=cv2.INTER_AREA)
-    sums = cv2.resize(light * trusted[..., None], quarter, interpolation=cv2.INTER_AREA)
+    shares = cv2.resize(trusted.astype(np.float32), quarter, interpolation=cv2.INTER_AREA)
+    sums = cv2.resize(cv2.copyTo(light, trusted), quarter, interpolation=cv2.INTER_AREA)
     around = np.zeros_like(sums)
     todo = np.ones(shares.shape, bool)
     radius = 4
@@ -375,4 +251,4 @@ def _mend(light: Image, doubted: Mask, wanted: Mask) -> None:
         radius *= 2
     # Where nothing at all is trusted, the doubted pixels are the best there is.
     mendable = doubted & (cv2.resize(todo.astype(np.uint8), (width, height)) == 0)
-    np.copyto(light, cv2.resize(around, (width, height)), where=mendable[..., None])
+    copy_where(cv2.resize(around, (width, height)), mendable, light)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from skimage import data
 
+from baselines.exposure_pair import Level, at_ev_zero, better, between
 from baselines.mertens import Mertens
 from baselines.reference import ToneCurve
 from baselines.response_estimate import estimate_response
-from baselines.response_fill import Level, ResponseFill, _between
+from baselines.response_fill import ResponseFill
 from dmef_bench import load_scenes
 from dmef_bench.errors import UnavailableError, UsageError
 from dmef_bench.exposure.camera_response import Beta, Preferred, Sigmoid
@@ -87,18 +88,30 @@ def test_a_thing_that_only_the_donor_shows_is_mended() -> None:
     assert mended > believed + 3
 
 
+def test_the_better_of_two_pictures_brings_its_own_disagreement() -> None:
+    truth = np.float32(PHOTO) / 255
+    noise = np.random.default_rng(4).normal(0, 0.1, truth.shape).astype(np.float32)
+    left, right = truth.copy(), truth.copy()
+    left[:, :256] += noise[:, :256]
+    right[:, 256:] += noise[:, 256:]
+    judged = [(picture, np.abs(picture - truth).max(-1)) for picture in (left, right)]
+    light, disagreement = better(*judged)
+    # But for the three columns on either side that the window sees across.
+    inside = np.r_[0:253, 259:512]
+    assert np.array_equal(light[:, inside], truth[:, inside])
+    assert np.array_equal(disagreement, np.abs(light - truth).max(-1))
+
+
 def test_every_channel_has_its_bounds() -> None:
     # To OpenCV a number beside three channels is (number, 0, 0): green and blue were once free.
     picture = np.random.default_rng(2).random((5, 7, 3), np.float32)
-    assert np.array_equal(_between(picture, 0.25, 0.5), np.clip(picture, 0.25, 0.5))
+    assert np.array_equal(between(picture, 0.25, 0.5), np.clip(picture, 0.25, 0.5))
 
 
 def test_both_frames_look_alike_to_the_flow_where_both_can_show_the_scene() -> None:
     method = ResponseFill(Sigmoid())
     assert method.camera(STILL) == Sigmoid()
-    from baselines.response_fill import _at_ev_zero
-
-    low, medium = (_at_ev_zero(STILL, index, Sigmoid()) for index in (0, 1))
+    low, medium = (at_ev_zero(STILL, index, Sigmoid()) for index in (0, 1))
     assert isinstance(low, Level)
     ceiling = min(low.ceiling, medium.ceiling)
     # One code of EV -1 is up to three of the flow's, which spreads what is shown over 0..255.
