@@ -27,7 +27,7 @@ _CLEAR = 0.02
 """Largest share of lost pixels in a window that is merged."""
 
 
-def photon_noise(codes: Encoded, camera: CameraResponse) -> float:
+def photon_noise(codes: Encoded, camera: CameraResponse) -> float | None:
     """Variance of the noise per unit of exposure, as the quietest tiles of one picture show it.
 
     Where light is counted, 2 √E has the same noise everywhere (Anscombe, Biometrika 35, 1948). Its
@@ -42,15 +42,15 @@ def photon_noise(codes: Encoded, camera: CameraResponse) -> float:
 
     Returns
     -------
-    float
-        ``a`` of `dmef_bench.exposure.noise.SensorNoise`; 0 where too little can be seen.
+    float or None
+        ``a`` of `dmef_bench.exposure.noise.SensorNoise`; None where too little can be seen.
     """
     full = int(np.iinfo(codes.dtype).max)
     root = 2 * np.sqrt(_finite(camera.inverse(np.arange(full + 1) / full)))
     tiles = _tiles(codes)
     clear = ((tiles > 0.03 * full) & (tiles < 0.97 * full)).all(axis=(1, 2))  # (tiles, 3)
     if clear.sum() < _FEWEST_TILES:
-        return 0.0
+        return None
     seen = root[tiles]
     diagonal = seen[:, ::2, ::2] - seen[:, 1::2, ::2] - seen[:, ::2, 1::2] + seen[:, 1::2, 1::2]
     variance = (diagonal**2).mean(axis=(1, 2)) / 4

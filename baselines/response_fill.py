@@ -141,6 +141,10 @@ class ResponseFill:
         UnavailableError
             Nobody states the EVs.
         """
+        return self.fill(stack)[0]
+
+    def fill(self, stack: ExposureStack) -> tuple[Image, Pair | None]:
+        """`fuse`, and the pair that lost highlights came from; None where none were to be had."""
         if stack.evs is None:
             raise UnavailableError(
                 "response-fill needs the exposures' EVs, and this stack states none."
@@ -152,22 +156,25 @@ class ResponseFill:
         neighbours = [index for index in (own - 1, own + 1) if 0 <= index <= last]
         fused = looked_up(reference.codes, reference.table)
         if self._denoise:
-            noise = min(photon_noise(level(index).codes, camera) for index in range(last + 1))
+            seen = (photon_noise(level(index).codes, camera) for index in range(last + 1))
+            # Texture can only add to it, and one exposure may be clipped too far to tell.
+            noise = min((noise for noise in seen if noise is not None), default=0.0)
             if noise >= _WORTH_MERGING:
                 # Both flows at once: one alone leaves two cores idle a seventh of the time.
                 _average(fused, at_once(pair, neighbours), noise)
-        if own > 0 and reference.white.any():
-            filled, doubt = self._aligned(pair(own - 1), reference.white)
+        darker = pair(own - 1) if own > 0 and reference.white.any() else None
+        if darker is not None:
+            filled, doubt = self._mended(darker, reference.white)
             np.maximum(filled, np.float32(reference.ceiling), out=filled)
             copy_where(filled, reference.white, fused)
             if self._colour:
-                _recolour(fused, pair(own - 1), doubt)
+                _recolour(fused, darker, doubt)
         # A floor that rounds to black leaves nothing to be filled.
         if own < last and reference.floor >= HALF_CODE and reference.black.any():
-            filled, _ = self._aligned(pair(own + 1), reference.black)
+            filled, _ = self._mended(pair(own + 1), reference.black)
             np.minimum(filled, np.float32(reference.floor), out=filled)
             copy_where(filled, reference.black, fused)
-        return np.clip(fused, 0, 1, out=fused)
+        return np.clip(fused, 0, 1, out=fused), darker
 
     def camera(self, stack: ExposureStack) -> CameraResponse:
         """The response in use: as given, or estimated from ``stack``."""
@@ -176,8 +183,8 @@ class ResponseFill:
             return estimate_response(stack) if estimated else MODELS[self._response]()
         return self._response
 
-    def _aligned(self, pair: Pair, lost: Mask) -> Judged:
-        """The donor's light on the reference's pixels, and how far it had to be doubted."""
+    def aligned(self, pair: Pair) -> Judged:
+        """The donor's light on the reference's pixels, and how far it contradicts them."""
         light = np.empty_like(pair.donor.light)
         doubt = np.empty(light.shape[:2], np.float32)
 
@@ -189,9 +196,12 @@ class ResponseFill:
             light[rows], doubt[rows] = (told[inside] for told in found)
 
         in_bands(len(light), align)
+        return light, doubt
+
+    def _mended(self, pair: Pair, lost: Mask) -> Judged:
+        light, doubt = self.aligned(pair)
         if self._mend:
-            wanted: Mask = lost[..., 0] | lost[..., 1] | lost[..., 2]
-            mend(light, wanted & (doubt >= _DISBELIEF), wanted)
+            mend(light, doubt, lost)
         return light, doubt
 
 
@@ -227,11 +237,13 @@ def _recolour(fused: Image, pair: Pair, doubt: Plane) -> None:
     pixels[places] = np.where(guess.told, (filled + guess.mean) / 2, filled)
 
 
-def mend(light: Image, doubted: Mask, wanted: Mask) -> None:
-    """Replace doubted pixels by the mean of trusted ones around, from ever wider windows.
+def mend(light: Image, doubt: Plane, lost: Mask) -> None:
+    """Replace what contradicts the reference by the mean of trusted pixels around, in place.
 
-    At a quarter of the size, which blurs no more than the windows do.
+    From ever wider windows; at a quarter of the size, which blurs no more than they do.
     """
+    wanted: Mask = lost[..., 0] | lost[..., 1] | lost[..., 2]
+    doubted = wanted & (doubt >= _DISBELIEF)
     if not doubted.any():
         return
     trusted = (wanted & ~doubted).view(np.uint8)

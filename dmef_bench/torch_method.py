@@ -54,6 +54,8 @@ class TorchMethod(ABC):
     stride = 8
     preparation = ""
     """What `prepare` does, in words that change when its pictures do; empty where it is idle."""
+    prepared_pictures = 3
+    """How many pictures `prepare` makes of a stack."""
 
     def __init__(
         self,

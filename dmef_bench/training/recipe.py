@@ -36,9 +36,9 @@ class Recipe:
         For the record.
     source : str
         Where it was published, and what of it is not done here.
-    loss : {"l1", "mse"}
-        Mean over all elements, taken where people look: on display-encoded pictures as they are,
-        on radiance after the mu-law (`dmef_bench.training.losses`).
+    loss : {"l1", "mse", "psnr"}
+        Taken where people look: on display-encoded pictures as they are, on radiance after the
+        mu-law (`dmef_bench.training.losses.distance`).
     optimizer : {"adamw", "adam"}
         Of torch.
     learning_rate : float
@@ -84,7 +84,7 @@ class Recipe:
 
     name: str = "paper"
     source: str = ""
-    loss: Literal["l1", "mse"] = "l1"
+    loss: Literal["l1", "mse", "psnr"] = "l1"
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.999)

@@ -24,8 +24,8 @@ PARTS = ("exposures", "truth", "evs")
 
 BYTES_A_PIXEL = 12
 """Of three exposures and the truth, at 8 bits."""
-PREPARED_BYTES_A_PIXEL = 30
-"""The same, and prepared exposures of 16 bits beside them."""
+PREPARED_BYTES_A_PIXEL = 6
+"""Of a prepared picture of 16 bits, more."""
 
 Progress = Callable[[int, int, str], None]
 """Called with (scenes done, scenes in all, the last one's id)."""
@@ -40,11 +40,14 @@ class Preparation:
     name : str
         Changes when its pictures do.
     prepare : callable
-        From stack to stack, of as many exposures and of the same size, with ``encoded``.
+        From stack to stack of the same size, with ``encoded``.
+    pictures : int
+        How many the prepared stack holds.
     """
 
     name: str
     prepare: Callable[[ExposureStack], ExposureStack]
+    pictures: int = 3
 
     @property
     def part(self) -> str:
@@ -60,12 +63,12 @@ class StoredScene:
     ----------
     scene_id : str
         Its name.
-    exposures : ndarray, shape (3, H, W, 3), uint8 or uint16
-        Memory-mapped; darkest first, RGB.
+    exposures : ndarray, shape (N, H, W, 3), uint8 or uint16
+        Memory-mapped, RGB: the three exposures, darkest first, or what was prepared of them.
     truth : ndarray, shape (H, W, 3), uint8, uint16 or float32
         Memory-mapped; display-encoded codes, or linear radiance where it is float32.
     evs : tuple of float or None
-        Stops, where they are known.
+        Stops of the pictures, where they are known.
     """
 
     scene_id: str
@@ -107,7 +110,8 @@ def store_scenes(
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [facts for facts in scenes.facts if _mapped(folder, facts, preparation) is None]
-    each = PREPARED_BYTES_A_PIXEL if preparation else BYTES_A_PIXEL
+    more = PREPARED_BYTES_A_PIXEL * preparation.pictures if preparation else 0
+    each = BYTES_A_PIXEL + more
     _check_room(folder, sum(each * math.prod(facts.size) for facts in missing))
     for done, facts in enumerate(missing, start=1):
         if _mapped(folder, facts) is None:
@@ -138,7 +142,9 @@ def _mapped(
         return None
     if exposures.shape[1:] != truth.shape or truth.shape[:2] != tuple(facts.size):
         return None
-    return StoredScene(facts.scene_id, exposures, truth, tuple(evs.tolist()) or None)
+    # Pictures that were prepared may be more than there were exposures, and have no EVs.
+    known = len(evs) == len(exposures)
+    return StoredScene(facts.scene_id, exposures, truth, tuple(evs.tolist()) if known else None)
 
 
 def _unreadable(folder: Path, facts: SceneFacts) -> NoReturn:

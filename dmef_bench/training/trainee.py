@@ -73,9 +73,11 @@ class PreparingMethod(Protocol):
 
     preparation: str
     """Changes when the pictures do; empty where nothing is done."""
+    prepared_pictures: int
+    """How many pictures the prepared stack holds."""
 
     def prepare(self, stack: ExposureStack) -> ExposureStack:
-        """From stack to stack of as many exposures, of the same size, with ``encoded``."""
+        """From stack to stack of the same size, with ``encoded``."""
         ...
 
 
@@ -131,7 +133,7 @@ class Trainee:
         method = self.method
         if not isinstance(method, PreparingMethod) or not method.preparation:
             return None
-        return Preparation(method.preparation, method.prepare)
+        return Preparation(method.preparation, method.prepare, method.prepared_pictures)
 
     def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         """The network's inputs, each (N, C, side, side) on the device."""

@@ -51,6 +51,17 @@ def test_rounding_is_no_noise() -> None:
     assert photon_noise(exposed(blurred, -4.0), Sigmoid()) < 1e-5
 
 
+def test_noise_is_seen_past_an_exposure_that_is_clipped_throughout() -> None:
+    bright = (128 + PHOTO // 2).astype(np.uint8)
+    stack = stack_of((-1.0, 1.0, 4.0), LEVELS["strong"], bright, bright, bright)
+    assert photon_noise(stack.encoded[2], Sigmoid()) is None
+    merged, plain = (
+        psnr(ResponseFill(Sigmoid(), denoise=denoise).fuse(stack), bright)
+        for denoise in (True, False)
+    )
+    assert merged > plain + 0.3
+
+
 def test_deeper_codes_show_the_same_noise() -> None:
     noise = SensorNoise(1e-3, 0.0)
     deep = exposed((PHOTO.astype(np.uint16) * 257), -1.0, noise)
@@ -59,8 +70,8 @@ def test_deeper_codes_show_the_same_noise() -> None:
 
 
 def test_a_picture_too_small_or_clipped_shows_no_noise() -> None:
-    assert photon_noise(PHOTO[:40, :40], Sigmoid()) == 0.0
-    assert photon_noise(np.full((256, 256, 3), 255, np.uint8), Sigmoid()) == 0.0
+    assert photon_noise(PHOTO[:40, :40], Sigmoid()) is None
+    assert photon_noise(np.full((256, 256, 3), 255, np.uint8), Sigmoid()) is None
 
 
 @pytest.mark.parametrize("crf", [Sigmoid(), Preferred()])

@@ -57,6 +57,18 @@ def test_a_preparation_is_done_once_to_whole_scenes_and_kept_beside_them(built, 
     np.testing.assert_array_equal(again[0].exposures, plain[0].exposures)
 
 
+def test_a_preparation_may_make_other_pictures_than_exposures(built, tmp_path) -> None:
+    def both(stack: ExposureStack) -> ExposureStack:
+        return ExposureStack((*stack.encoded, *stack.encoded[:2]), None)
+
+    prepared = store_scenes(
+        load_scenes(built, "train"), tmp_path, preparation=Preparation("both", both, pictures=5)
+    )
+    for scene in prepared:
+        assert scene.exposures.shape == (5, *scene.truth.shape)
+        assert scene.evs is None  # of three exposures, they would name the wrong pictures
+
+
 def test_a_preparation_without_codes_is_refused(built, tmp_path) -> None:
     floats = Preparation("floats", lambda s: ExposureStack.from_images(s.images, s.evs))
     with pytest.raises(UsageError, match="floats gives pictures without codes"):

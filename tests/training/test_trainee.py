@@ -90,5 +90,10 @@ def test_losses_are_means_in_float32_of_what_people_see() -> None:
     assert float(distance(fused, target, "mse", linear=False)) == 0.0625
     seen = np.log(2501) / np.log(5001) - np.log(1251) / np.log(5001)
     assert float(distance(fused, target, "l1", linear=True)) == pytest.approx(seen, rel=1e-5)
+    # Of pictures with errors of 1/16 and 1/256, the mean of their decibels; 50 dB is good enough.
+    two = torch.cat([target + 0.25, target + 0.0625])
+    wanted = (10 * np.log10(1 / 16 + 1e-5) + 10 * np.log10(1 / 256 + 1e-5)) / 2
+    assert float(distance(two, target, "psnr", linear=False)) == pytest.approx(wanted, rel=1e-5)
+    assert float(distance(target, target, "psnr", linear=False)) == pytest.approx(-50)
     half = fused.to(torch.bfloat16), target.to(torch.bfloat16)
     assert distance(*half, "l1", linear=False).dtype == torch.float32
