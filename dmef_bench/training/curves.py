@@ -9,7 +9,7 @@ from dmef_bench.training.record import LogRow
 
 
 def draw_curves(rows: Sequence[LogRow], title: str) -> bytes:
-    """Loss (logarithmic) and validation PSNR over the steps, as PNG.
+    """Loss (logarithmic, unless in decibels) and validation PSNR over the steps, as PNG.
 
     Parameters
     ----------
@@ -23,8 +23,9 @@ def draw_curves(rows: Sequence[LogRow], title: str) -> bytes:
     figure = Figure(figsize=(7.2, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     steps = [row.step for row in rows]
-    left.plot(steps, [row.loss for row in rows], color="#1f5fa8")
-    left.set(xlabel="step", ylabel="loss", yscale="log")
+    losses = [row.loss for row in rows]
+    left.plot(steps, losses, color="#1f5fa8")
+    left.set(xlabel="step", ylabel="loss", yscale="log" if min(losses) > 0 else "linear")
     scored = [(row.step, row.psnr_db) for row in rows if row.psnr_db is not None]
     if scored:
         right.plot(*zip(*scored, strict=True), color="#1f5fa8", marker=".")

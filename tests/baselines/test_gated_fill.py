@@ -12,10 +12,13 @@ from baselines.fill_gate import FillGate
 from baselines.gated_fill import GatedFill
 from baselines.response_fill import ResponseFill
 from dmef_bench.building.video import VideoReader
+from dmef_bench.checkpoint import read_state
 from dmef_bench.errors import UnavailableError, UsageError
 from dmef_bench.exposure.camera_response import Sigmoid
 from dmef_bench.exposure.synthesis import expose
 from dmef_bench.scene import ExposureStack
+from dmef_bench.training.course import Budget
+from dmef_bench.training.trainer import train
 
 EVS = (-1.0, 1.0, 3.0)
 HALF_WORD = 0.5 / 65535 + 1e-7
@@ -147,3 +150,18 @@ def test_stacks_without_evs_and_other_precisions_are_refused(method) -> None:
         GatedFill(dtype="bfloat16")
     with pytest.raises(UsageError, match="response is 'Sigmund'"):
         GatedFill("Sigmund")
+
+
+def test_a_gate_is_trained_as_any_network_is_and_again_to_the_last_bit(built, tmp_path) -> None:
+    changed = {"crop": 64, "batch": 2}
+    runs = [
+        train("gated-fill", {}, built, tmp_path / name, "short", changed=changed,
+              budget=Budget(max_steps=4), device="cpu", cache=tmp_path / "cache")
+        for name in ("one", "two")
+    ]  # fmt: skip
+    states = [read_state(run / "last.safetensors") for run in runs]
+    for key, before in FillGate().state_dict().items():
+        assert torch.equal(states[0][key], states[1][key])
+        assert not torch.equal(states[0][key], before)
+    fused = GatedFill(checkpoint=runs[0], device="cpu").fuse(STACK)
+    assert np.abs(fused - ResponseFill().fuse(STACK))[LOST].max() > 0
