@@ -29,6 +29,12 @@ NEIGHBOURHOOD = 7
 """Pixels a side of the window in which two pictures are compared."""
 ALL_ROWS = slice(None)
 _FINE_FLOW_LONG_SIDE = 2048
+_LEAST_WHITE = 250
+"""8-bit code below which nothing is taken for clipped."""
+_SHARE = 12
+"""A code that holds less than this part of all above it is no spread of theirs."""
+_CROWDED, _HANDFUL = 3, 30
+"""How many times a usual bright code, and how many values more, such a code holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +72,32 @@ class Level:
         return looked_up(self.codes, self.table)
 
     @cached_property
+    def lowest_white(self) -> int:
+        """The lowest code that may be clipped.
+
+        The largest one, as 8 bits show it. In a photograph that was coded with loss, which spreads
+        what was clipped over its neighbours, those below it too: as long as a code holds a good
+        share of all above it, and far more than bright codes that cannot be clipped.
+        """
+        half = self._half_code
+        few = self.codes[:: max(1, len(self.codes) // 1024)]
+        counts = np.bincount(
+            (few.ravel().astype(np.uint32) + half) // (2 * half + 1), minlength=256
+        )
+        lowest = 255
+        while lowest > _LEAST_WHITE:
+            below = counts[lowest - 1]
+            spread = below * _SHARE >= counts[lowest:].sum()
+            crowded = below > _CROWDED * np.median(counts[lowest - 13 : lowest - 5]) + _HANDFUL
+            if not (spread and crowded):
+                break
+            lowest -= 1
+        return lowest * (2 * half + 1) - half
+
+    @cached_property
     def white(self) -> Mask:
         """Where a channel is at its maximum: all that is known is that it is no less."""
-        return self.codes >= self.full - self._half_code
+        return self.codes >= self.lowest_white
 
     @cached_property
     def black(self) -> Mask:
@@ -83,7 +112,8 @@ class Level:
     @property
     def ceiling(self) -> float:
         """The light of what is white, at least."""
-        return float(self.table[-1])
+        # As 8 bits show it: of 65535 codes the last 128 are one.
+        return float(self.table[min(self.lowest_white + self._half_code, self.full)])
 
     @cached_property
     def floor(self) -> float:
@@ -103,7 +133,7 @@ class Level:
     def sight(self, rows: slice, noise: float, own_ev: float) -> Sight:
         """What some rows tell, for averaging with an exposure of ``own_ev``."""
         codes, levels = self.codes[rows], np.arange(self.full + 1)
-        clipped = (levels <= self._half_code) | (levels >= self.full - self._half_code)
+        clipped = (levels <= self._half_code) | (levels >= self.lowest_white)
         return Sight(
             light=looked_up(codes, self.table),
             variance=looked_up(codes, light_variance(self.camera, self.full, 2.0**self.ev, noise)),

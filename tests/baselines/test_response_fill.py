@@ -189,3 +189,35 @@ def test_it_beats_mertens_and_the_best_tone_curve_on_the_demos_scenes(built) -> 
         )
     fill, curve, mertens = np.mean(rows, axis=0)
     assert fill > curve > mertens
+
+
+def coded_with_loss(stack, quality):
+    def through_jpeg(picture):
+        _, coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1].copy()
+
+    return ExposureStack(tuple(through_jpeg(picture) for picture in stack.encoded), stack.evs)
+
+
+@pytest.mark.parametrize("quality", [85, 95])
+@pytest.mark.parametrize("photo", [data.astronaut, data.coffee])
+def test_what_a_jpeg_spreads_over_the_last_codes_is_clipped_all_the_same(photo, quality) -> None:
+    # A camera's own JPEG: white is 253 here and 255 there.
+    stack = coded_with_loss(stack_of(photo(), photo(), photo()), quality)
+    reference = stack.encoded[1]
+    level = Level(reference, EVS[1], Sigmoid())
+    assert 250 <= level.lowest_white < 255
+    near = (reference >= level.lowest_white) & (reference < 255)
+    fused = ResponseFill(Sigmoid()).fuse(stack)
+    kept = np.where(near, level.light, fused)
+    assert psnr(fused, photo()) > psnr(kept, photo()) + 0.3
+
+
+@pytest.mark.parametrize("crf", [Sigmoid(), Beta(), Preferred(), Sigmoid(n=0.5, sigma=0.4)])
+@pytest.mark.parametrize("photo", [data.astronaut, data.coffee, data.rocket])
+def test_without_loss_white_is_the_last_code_alone(photo, crf) -> None:
+    # Of the reference, which is filled; two stops on, Preferred crowds its codes as JPEG does.
+    picture, ev = stack_of(photo(), photo(), photo(), crf).encoded[1], EVS[1]
+    level, deep = Level(picture, ev, crf), Level(picture.astype(np.uint16) * 257, ev, crf)
+    assert (level.lowest_white, deep.lowest_white) == (255, 65535 - 128)
+    assert level.ceiling == deep.ceiling == pytest.approx(float(crf.transform(1.0, 2.0**-ev)))
