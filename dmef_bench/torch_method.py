@@ -69,6 +69,11 @@ class TorchMethod(ABC):
             raise UsageError(f"dtype is {dtype!r}; choose from {', '.join(DTYPES)}.")
         self.device = _device(device)
         self.dtype = dtype
+        if self.device == "cpu" and dtype != "float32" and computes_half_in_software():
+            logger.warning(
+                "%s in %s: this processor imitates such arithmetic, up to two hundred times slower "
+                "than its float32. Leave dtype out.", self.name, dtype,
+            )  # fmt: skip
         self.untrained = str(checkpoint) == RANDOM
         self.weights_digest = ""
         self._module = self._filled(checkpoint, seed).to(self.device, DTYPES[dtype]).eval()
@@ -151,6 +156,11 @@ class TorchMethod(ABC):
         fill_network(network, state, str(path))
         self.weights_digest = state_digest(state)
         return network
+
+
+def computes_half_in_software() -> bool:
+    """Whether 16-bit networks crawl here: without AVX-512, oneDNN has no kernels for them."""
+    return torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
 
 
 def _device(name: str | None) -> str:
