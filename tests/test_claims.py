@@ -6,6 +6,8 @@ import csv
 import re
 from pathlib import Path
 
+from dmef_bench.leaderboard import leaderboard_frame, load_results
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "the-papers-claims.md").read_text(encoding="utf-8")
 QUOTE = re.compile(r"^\| `([\w./@-]+)` \| ([\w.@-]+) \| (\w+) \| ([\d.]+) \|$", re.MULTILINE)
@@ -45,3 +47,18 @@ def test_the_table_of_two_tracks_is_that_of_its_boards() -> None:
                 columns = ("psnr", "psnr-clipped", "psnr-moving")
                 figures = [f"{float(on_board(board, name, column)):.2f}" for column in columns]
                 assert cell == " / ".join(figures), (board, name)
+
+
+def test_gains_over_response_fill_are_those_of_the_boards() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+/\w{12})` \| (.*\]) \|$", page, re.MULTILINE)
+    assert len(rows) == 2
+    for board, cells in rows:
+        results = load_results([ROOT / "leaderboards" / board])
+        frame = leaderboard_frame(results, against="response-fill").set_index("method")
+        parts = [f"{metric}_difference" for metric in ("psnr", "psnr-clipped", "psnr-moving")]
+        figures = [
+            [f"{frame.loc['gated-fill', part + end]:.2f}" for end in ("", "_low", "_high")]
+            for part in parts
+        ]
+        assert cells == " | ".join(f"{mean} [{low}, {high}]" for mean, low, high in figures)
