@@ -23,7 +23,8 @@ _FAR = 1e-4
 """Weight of colours six bins away, for cells that hold none of their own."""
 _TINY = 1e-9
 """Weight of the mean of all colours, for cells that are farther from any."""
-_NONE, _ALL = 0, 7
+NONE, ALL = 0, 7
+"""Patterns of `lost_pattern`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class ColourTable:
         above = donor >= ceiling
         places = partly_lost(above)
         self._pixels: Pixels = donor.reshape(-1, 3)[places]
-        self._patterns = _patterns(above.reshape(-1, 3)[places])
+        self._patterns = lost_pattern(above.reshape(-1, 3)[places])
         self._ceiling = np.float32(ceiling)
 
     def guess(self, pixels: Pixels, lost: Mask) -> Guess:
@@ -80,8 +81,8 @@ class ColourTable:
             Channels that were not.
         """
         guess = Guess(*np.zeros((3, *pixels.shape), np.float32))
-        patterns = _patterns(lost)
-        for pattern in range(_NONE + 1, _ALL):
+        patterns = lost_pattern(lost)
+        for pattern in range(NONE + 1, ALL):
             asked, known = patterns == pattern, self._patterns == pattern
             if not asked.any() or np.count_nonzero(known) < _FEWEST:
                 continue
@@ -107,11 +108,11 @@ class ColourTable:
 
 def partly_lost(lost: Mask) -> Places:
     """Where in the flattened picture, (H W, 3), pixels lost a channel and kept one."""
-    patterns = _patterns(lost)
-    return np.flatnonzero((patterns != _NONE) & (patterns != _ALL))
+    patterns = lost_pattern(lost)
+    return np.flatnonzero((patterns != NONE) & (patterns != ALL))
 
 
-def _patterns(lost: Mask) -> npt.NDArray[np.uint8]:
+def lost_pattern(lost: Mask) -> npt.NDArray[np.uint8]:
     """Which channels each pixel lost: 1 for red + 2 for green + 4 for blue."""
     red, green, blue = (lost[..., channel].view(np.uint8) for channel in range(3))
     return np.asarray(red | green << 1 | blue << 2, np.uint8)

@@ -65,7 +65,7 @@ class GatedFill(TorchMethod):
                 "float32 holds all of it."
             )
         self._fill = ResponseFill(response)
-        self.preparation = f"gated-fill, response {response}"
+        self.preparation = f"gated-fill: evidence 1, response {response}"
         super().__init__(checkpoint, device=device, dtype=dtype, seed=seed)
 
     def network(self) -> FillGate:

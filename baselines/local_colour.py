@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from baselines.colour_table import ALL, NONE, lost_pattern
 from dmef_bench.scene import Image
 
 Mask = npt.NDArray[np.bool_]
@@ -64,37 +65,35 @@ def regress_colours(light: Image, white: Mask, donor: Image, radius: int) -> Loc
         Where one or two of three channels were lost; elsewhere the guess is the donor.
     """
     window = (2 * radius + 1,) * 2
-    mean = cv2.blur(donor, window)
-    planes, means = cv2.split(donor), cv2.split(mean)
-    lights = cv2.split(light)
-    guess, residual, reach = donor.copy(), np.zeros_like(donor), np.zeros_like(donor)
+    planes, lights = cv2.split(donor), cv2.split(light)
+    means = [cv2.blur(plane, window) for plane in planes]
+    local = Local(donor.copy(), np.zeros_like(donor), np.zeros_like(donor))
 
     @cache
     def covariance(one: int, other: int) -> Values:
+        if one > other:
+            return covariance(other, one)
         return cv2.blur(planes[one] * planes[other], window) - means[one] * means[other]
 
-    for channel in range(3):
-        first, second = (other for other in range(3) if other != channel)
-        gone = white[..., channel]
-        for kept in ((first, second), (first,), (second,)):
-            others = {first, second} - set(kept)
-            asked = gone & ~np.logical_or.reduce([white[..., other] for other in kept])
-            for other in others:
-                asked &= white[..., other]
-            if not asked.any():
-                continue
-            ahead = [(lights[other] - means[other])[asked] for other in kept]
-            spread = [covariance(other, other)[asked] + _RIDGE for other in kept]
-            shared = [covariance(*sorted((other, channel)))[asked] for other in kept]
-            slopes = _slopes(spread, shared, covariance(*kept)[asked] if len(kept) == 2 else None)
-            explained = sum(slope * part for slope, part in zip(slopes, shared, strict=True))
-            told = sum(slope * step for slope, step in zip(slopes, ahead, strict=True))
-            own = covariance(channel, channel)[asked]
-            far = [np.abs(step) / np.sqrt(s) for step, s in zip(ahead, spread, strict=True)]
-            guess[asked, channel] = means[channel][asked] + told
-            residual[asked, channel] = np.sqrt(np.maximum(own - explained, 0))
-            reach[asked, channel] = np.minimum(np.maximum.reduce(far), _FARTHEST)
-    return Local(guess, residual, reach)
+    patterns = lost_pattern(white)
+    for pattern in range(NONE + 1, ALL):
+        asked = patterns == pattern
+        if not asked.any():
+            continue
+        kept = [channel for channel in range(3) if not pattern >> channel & 1]
+        steps = [(lights[channel] - means[channel])[asked] for channel in kept]
+        spread = [covariance(channel, channel)[asked] + _RIDGE for channel in kept]
+        across = covariance(*kept)[asked] if len(kept) == 2 else None
+        far = [np.abs(step) / np.sqrt(own) for step, own in zip(steps, spread, strict=True)]
+        for lost in {0, 1, 2}.difference(kept):
+            shared = [covariance(channel, lost)[asked] for channel in kept]
+            slopes = _slopes(spread, shared, across)
+            told, explained = (_products(slopes, factors) for factors in (steps, shared))
+            unexplained = covariance(lost, lost)[asked] - explained
+            local.guess[asked, lost] = means[lost][asked] + told
+            local.residual[asked, lost] = np.sqrt(np.maximum(unexplained, 0))
+            local.reach[asked, lost] = np.minimum(np.maximum.reduce(far), _FARTHEST)
+    return local
 
 
 def _slopes(spread: list[Values], shared: list[Values], across: Values | None) -> list[Values]:
@@ -106,3 +105,8 @@ def _slopes(spread: list[Values], shared: list[Values], across: Values | None) -
         (spread[1] * shared[0] - across * shared[1]) / determinant,
         (spread[0] * shared[1] - across * shared[0]) / determinant,
     ]
+
+
+def _products(slopes: list[Values], factors: list[Values]) -> Values:
+    first, *more = (slope * factor for slope, factor in zip(slopes, factors, strict=True))
+    return first + more[0] if more else first
