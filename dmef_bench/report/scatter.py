@@ -27,6 +27,8 @@ _NAMED = 12
 """Ranks whose names are written; more of them hide the plot, and the table has them all."""
 _LINE = 10.0
 """Points from one name to the next below it."""
+_LETTER = 5.0
+"""Points that a letter of a name is wide, about."""
 _CLOCKS = {
     "t_core_s": "t_core, seconds",
     "t_e2e_s": "t_e2e, seconds",
@@ -153,19 +155,24 @@ def _circles(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
 
 def _name_points(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
     """Write names beside their points of some ``area``, from the top down, none over another's."""
-    taken: list[tuple[float, float]] = []
+    taken: list[tuple[float, float, float]] = []
     rows = rows[rows["rank"].fillna(0) <= _NAMED]
     records = rows.sort_values([y, "method"], ascending=[False, True]).to_dict("records")
     middle = axes.transAxes.transform((0.6, 0))[0]
     for row in records:
         across, up = axes.transData.transform((row[x], row[y])) * 72 / axes.figure.dpi
-        place = up + 4
-        # Names of points that stand close together are written one below the other.
-        while any(abs(place - line) < _LINE and abs(across - at) < 90 for at, line in taken):
-            place -= 1
-        taken.append((across, place))
         away = 4 + math.sqrt(row["area"] / math.pi)
         right = across * axes.figure.dpi / 72 > middle
+        long = _LETTER * len(row["method"])
+        begin = across - away - long if right else across + away
+        place = up + 4
+        # Where names would lie over each other, they are written one below the other.
+        while any(
+            abs(place - line) < _LINE and begin < end and start < begin + long
+            for start, end, line in taken
+        ):
+            place -= 1
+        taken.append((begin, begin + long, place))
         axes.annotate(
             row["method"], (row[x], row[y]), xytext=(-away if right else away, place - up),
             textcoords="offset points", ha="right" if right else "left", fontsize=8, zorder=4,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import replace
@@ -71,3 +72,21 @@ def test_of_many_methods_the_best_are_named_and_all_are_drawn() -> None:
     assert len(set(re.findall(r"method-\d\d", svg))) == 12
     # Forty circles and the legend's three, as references to one path or another.
     assert len(re.findall(r"fill: #1f5fa8", svg)) >= 40
+
+
+@pytest.mark.parametrize("plot", ["quality.svg", "speed.svg"])
+def test_no_name_is_written_over_another(plot) -> None:
+    crowded = leaderboard_frame(load_results([PUBLISHED.parent / "f492c87eeb8f"]), resamples=10)
+    svg = scatter_plots(crowded)[plot].decode()
+    boxes = []
+    for style, across, up, name in re.findall(
+        r'<text style="([^"]*)" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)</text>', svg
+    ):
+        if name in set(crowded["method"]):
+            # Of 8 points, a letter is 4 wide at least, and a line 8 high.
+            wide, left = 4 * len(name), float(across)
+            left -= wide if "text-anchor: end" in style else 0
+            boxes.append((left, left + wide, float(up)))
+    assert len(boxes) >= 7
+    for (begin, end, up), (start, stop, line) in itertools.combinations(boxes, 2):
+        assert begin >= stop or start >= end or abs(up - line) >= 8
