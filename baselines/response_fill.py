@@ -73,19 +73,6 @@ class ResponseFill:
     against backward flow was tried and left out: it distrusts flat highlights, which is where the
     fill is needed, and costs 1.5 dB.
 
-    What ``denoise`` is worth, mean PSNR of fourteen triples from seven clips (at most 800 px, five
-    frames apart, known Sigmoid response), in dB:
-
-    ==================  =======  =======
-    exposures, noise    without  with
-    ==================  =======  =======
-    -1, +1, +3, none    43.14    43.14
-    -1, +1, +3, mild    39.90    40.37
-    -1, +1, +3, strong  35.88    36.95
-    -3, -1, +1, mild    38.53    41.50
-    -3, -1, +1, strong  31.37    35.51
-    ==================  =======  =======
-
     What the steps are worth, PSNR in dB over real training scenes, by leaving out one at a time
     (benchmarks/response_fill_steps.py): eleven with the known response and no noise, ten with drawn
     cameras, mild noise and the response estimated.
