@@ -33,7 +33,7 @@ from dmef_bench.harness.plan import Plan
 from dmef_bench.harness.row import _Filling
 from dmef_bench.method import Method
 from dmef_bench.metrics import METRICS
-from dmef_bench.metrics.lpips_backbone import find_backbone
+from dmef_bench.metrics.lpips_trunk import find_trunk
 from dmef_bench.protocol import Protocol
 from dmef_bench.results import append_score
 from dmef_bench.scene import to_uint8
@@ -81,7 +81,7 @@ def main(
     """Print one JSON line."""
     width, height = map(int, size.split("x"))
     chosen = [METRICS[word] for word in metrics.split(",")]
-    weights = find_backbone("alex") if "lpips" in metrics else None
+    weights = find_trunk("alex").backbone.find() if "lpips" in metrics else None
     measures = [
         partial(metric.score, weights=weights) if metric.name == "lpips" else metric.score
         for metric in chosen

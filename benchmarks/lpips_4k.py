@@ -1,6 +1,6 @@
 """LPIPS of one 4K pair: exact tiles against the full frame of the same network. Target 1.1.
 
-With the true trunk where `find_backbone` finds one, else a seeded random one: time and memory do
+With the true trunk where `Backbone.find` finds one, else a seeded random one: time and memory do
 not depend on the weights.
 """
 

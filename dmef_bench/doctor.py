@@ -12,7 +12,8 @@ from pathlib import Path
 
 from dmef_bench import __version__
 from dmef_bench.errors import DmefError
-from dmef_bench.metrics.lpips_backbone import TRUNKS, find_backbone
+from dmef_bench.metrics.backbone import BACKBONES, Backbone
+from dmef_bench.metrics.lpips_trunk import TRUNKS, find_trunk
 from dmef_bench.registry import available_methods
 from dmef_bench.units import bytes_text
 
@@ -87,7 +88,7 @@ def fetch_weights(network: str = "alex") -> Path:
     UnavailableError
         It cannot be had.
     """
-    return find_backbone(network)
+    return find_trunk(network).backbone.find()
 
 
 def _python() -> Iterator[Finding]:
@@ -163,13 +164,18 @@ def _codecs() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    for network in TRUNKS:
-        try:
-            found = find_backbone(network, offline=True)
-        except DmefError as error:
-            yield Finding(f"LPIPS {network}", "note", f"{error} Or: dmef doctor --fetch")
-        else:
-            yield Finding(f"LPIPS {network}", "ok", f"verified, {found.name}")
+    for network, trunk in TRUNKS.items():
+        yield _backbone(f"LPIPS {network}", trunk.backbone, "Or: dmef doctor --fetch")
+    vgg16 = BACKBONES["vgg16"]
+    yield _backbone("VGG16", vgg16, "Only perceptual losses of training need it.")
+
+
+def _backbone(what: str, backbone: Backbone, otherwise: str) -> Finding:
+    try:
+        found = backbone.find(offline=True)
+    except DmefError as error:
+        return Finding(what, "note", f"{error} {otherwise}")
+    return Finding(what, "ok", f"verified, {found.name}")
 
 
 def _methods() -> Iterator[Finding]:

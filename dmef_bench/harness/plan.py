@@ -12,7 +12,7 @@ from dmef_bench.errors import UnavailableError, UsageError
 from dmef_bench.harness.clock import Rules
 from dmef_bench.harness.digest import method_digest
 from dmef_bench.metrics import METRIC_SETS, METRICS
-from dmef_bench.metrics.lpips_backbone import find_backbone
+from dmef_bench.metrics.lpips_trunk import find_trunk
 from dmef_bench.protocol import Protocol
 from dmef_bench.registry import parse_method, resolve
 from dmef_bench.results import without_paths
@@ -233,7 +233,7 @@ def find_metrics(metrics: Sequence[str], plan: Plan) -> tuple[Plan, dict[str, st
     if "lpips" not in metrics:
         return plan, {}
     try:
-        found = find_backbone("alex", weights=plan.lpips_weights, offline=plan.offline)
+        found = find_trunk("alex").backbone.find(plan.lpips_weights, offline=plan.offline)
     except UnavailableError as error:
         # A file named by the user that cannot be read is his error, not a column without numbers.
         if "lpips" in plan.require or plan.lpips_weights is not None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dmef_bench.errors import ImageContractError, UnavailableError, UsageError
-from dmef_bench.metrics.lpips_backbone import Trunk, find_backbone, find_trunk, read_backbone
+from dmef_bench.metrics.lpips_trunk import Trunk, find_trunk
 from dmef_bench.metrics.pictures import Codes, as_code_pair
 from dmef_bench.scene import size_text
 
@@ -49,7 +49,7 @@ def lpips(
     network : str
         The trunk, one of `TRUNKS`.
     weights : path, optional
-        File with the trunk's weights; found by `find_backbone` if not given. The model is built
+        File with the trunk's weights; found by `Backbone.find` if not given. The model is built
         once per process, trunk, file and device.
     device : str
         Where torch computes.
@@ -229,9 +229,10 @@ def load_model(network: str, weights: Path | None, device: str) -> torch.nn.Modu
     """
     import torch
 
-    path = find_backbone(network, weights)
+    backbone = find_trunk(network).backbone
+    path = backbone.find(weights)
     model = bare_model(network)
-    _fill_trunk(model, read_backbone(path, network))
+    _fill_trunk(model, backbone.read(path))
     try:
         return model.to(torch.device(device))
     except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
