@@ -41,8 +41,9 @@ FSHDR = Recipe(
 
 HDR_TRANSFORMER = Recipe(
     name="upstream",
-    source="Liu et al., ECCV 2022, and the authors' code, without 0.01 x the perceptual loss, as "
-    "dmef ships no VGG16; crops at random, as many as they cut at a stride of 64",
+    source="Liu et al., ECCV 2022, and the authors' code; crops at random, as many as they cut at "
+    "a stride of 64",
+    perceptual=0.01,
     optimizer="adam",
     learning_rate=2e-4,
     weight_decay=0.0,
@@ -60,6 +61,7 @@ HDR_TRANSFORMER = Recipe(
 SCTNET = Recipe(
     name="upstream",
     source="Tel et al., ICCV 2023, and the authors' code, as HDR-Transformer",
+    perceptual=0.01,
     optimizer="adam",
     learning_rate=2e-4,
     weight_decay=0.0,

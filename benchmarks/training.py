@@ -19,6 +19,7 @@ import torch
 from lightning_fabric import Fabric
 
 from dmef_bench.training.course import Budget
+from dmef_bench.training.criterion import Criterion
 from dmef_bench.training.lessons import Lessons
 from dmef_bench.training.losses import distance
 from dmef_bench.training.recipe import Recipe
@@ -55,7 +56,12 @@ def main() -> None:
         trainee = load_trainee(options.method, {}, device="cpu", seed=0)
         lessons = Lessons(scenes(Path(folder)), [], Recipe(crop=options.crop), seed=0)
         training = Training(
-            Fabric(accelerator="cpu", devices=1), trainee, lessons, Path(folder), Budget()
+            Fabric(accelerator="cpu", devices=1),
+            trainee,
+            lessons,
+            Criterion(lessons.recipe),
+            Path(folder),
+            Budget(),
         )
         batches = lessons.batches(first=0)
         batch = next(batches)

@@ -6,6 +6,7 @@ import io
 import pickle
 import zipfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import nn
 
 from dmef_bench.errors import CheckpointError, UnavailableError, UsageError
 from dmef_bench.imagefile import write_atomic
+from dmef_bench.training.recipe import Recipe
 
 STATE = "state.pt"
 STATE_SCHEMA = "dmef-train-state/1"
@@ -96,6 +98,8 @@ def check_same_run(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     CheckpointError
         The message lists what differs, before and now.
     """
+    # What a recipe has gained since the state was written, it did without.
+    before = {f"recipe.{key}": str(value) for key, value in asdict(Recipe()).items()} | dict(before)
     differing = [
         f"{key}: {before.get(key)!r} before, {now.get(key)!r} now"
         for key in sorted({*before, *now})

@@ -22,6 +22,11 @@ def mu_law(radiance: Tensor) -> Tensor:
     return torch.log1p(MU * radiance.clamp(min=0)) / math.log1p(MU)
 
 
+def visible(pictures: Tensor, *, linear: bool) -> Tensor:
+    """Pictures as people would look at them, in float32: radiance after the mu-law."""
+    return mu_law(pictures.float()) if linear else pictures.float()
+
+
 def distance(fused: Tensor, target: Tensor, loss: str, *, linear: bool) -> Tensor:
     """The loss that a `Recipe` names.
 
@@ -36,9 +41,7 @@ def distance(fused: Tensor, target: Tensor, loss: str, *, linear: bool) -> Tenso
     linear : bool
         Whether they are radiance; then both pass the mu-law first.
     """
-    fused, target = fused.float(), target.float()
-    if linear:
-        fused, target = mu_law(fused), mu_law(target)
+    fused, target = (visible(pictures, linear=linear) for pictures in (fused, target))
     if loss == "psnr":
         errors = (fused - target).square().mean(dim=(1, 2, 3))
         return 10 * torch.log10(errors + _GOOD_ENOUGH).mean()

@@ -39,6 +39,9 @@ class Recipe:
     loss : {"l1", "mse", "psnr"}
         Taken where people look: on display-encoded pictures as they are, on radiance after the
         mu-law (`dmef_bench.training.losses.distance`).
+    perceptual : float
+        Weight of the perceptual loss that is added (`dmef_bench.training.perceptual.Perceptual`);
+        0 asks for none, and for no VGG16.
     optimizer : {"adamw", "adam"}
         Of torch.
     learning_rate : float
@@ -85,6 +88,7 @@ class Recipe:
     name: str = "paper"
     source: str = ""
     loss: Literal["l1", "mse", "psnr"] = "l1"
+    perceptual: float = 0.0
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.999)
@@ -107,7 +111,7 @@ class Recipe:
         self._check_kinds()
         for name in ("crop", "batch", "epochs", "validate_every"):
             _check(getattr(self, name) >= 1, self, name, "1 or more")
-        for name in ("epoch_steps", "weight_decay", "clip_norm", "decay_every"):
+        for name in ("perceptual", "epoch_steps", "weight_decay", "clip_norm", "decay_every"):
             _check(0 <= getattr(self, name) < math.inf, self, name, "0 or more")
         for name in ("learning_rate", "decay"):
             _check(0 < getattr(self, name) < math.inf, self, name, "above 0")

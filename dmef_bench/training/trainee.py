@@ -14,7 +14,7 @@ from dmef_bench.errors import UsageError
 from dmef_bench.method import traits
 from dmef_bench.registry import accepts, load_method
 from dmef_bench.scene import ExposureStack, to_float
-from dmef_bench.training.losses import mu_law
+from dmef_bench.training.losses import visible
 from dmef_bench.training.patches import Batch
 from dmef_bench.training.store import Preparation
 
@@ -160,8 +160,8 @@ class Trainee:
         Radiance after the mu-law. The channels stay in the network's order, which PSNR and SSIM,
         as means over channels, do not mind.
         """
-        seen = mu_law(outputs.float()) if self.linear else outputs.float()
-        arrays = seen.detach().clamp(0, 1).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        seen = visible(outputs.detach(), linear=self.linear)
+        arrays = seen.clamp(0, 1).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return list(arrays)
 
 

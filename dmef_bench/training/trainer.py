@@ -21,9 +21,9 @@ from dmef_bench.harness.environment import describe_environment
 from dmef_bench.method import traits
 from dmef_bench.training.checkpoints import STATE, check_same_run, load_state
 from dmef_bench.training.course import Budget, Course, End
+from dmef_bench.training.criterion import Criterion, load_criterion
 from dmef_bench.training.launch import launch, make_optimizer
 from dmef_bench.training.lessons import Lessons, prepare_lessons
-from dmef_bench.training.losses import distance
 from dmef_bench.training.patches import Batch
 from dmef_bench.training.recipe import Recipe, choose_recipe
 from dmef_bench.training.record import LogRow, read_log
@@ -116,7 +116,7 @@ def train(
     CheckpointError
         What is to be resumed is damaged, or belongs to another run.
     UnavailableError
-        No room on the disk, or no such device.
+        No room on the disk, no such device, or no weights for the recipe's perceptual loss.
     DmefError
         A loss that is no number; the message names the crops.
     """
@@ -129,6 +129,7 @@ def train(
     )
     recipe = _chosen(recipe, trainee, changed or {}, fabric.world_size)
     with fabric.rank_zero_first():
+        criterion = load_criterion(recipe, fabric.device)
         lessons = prepare_lessons(
             scenes,
             recipe,
@@ -139,7 +140,7 @@ def train(
             preparation=trainee.preparation,
         )
     out.mkdir(parents=True, exist_ok=True)
-    training = Training(fabric, trainee, lessons, out, budget or Budget())
+    training = Training(fabric, trainee, lessons, criterion, out, budget or Budget())
     training.identity = {
         "method": method_name.rpartition("/")[2],
         "options": {key: str(value) for key, value in options.items()},
@@ -166,6 +167,8 @@ class Training:
         The network, and what it eats.
     lessons : Lessons
         What it learns from, and how.
+    criterion : Criterion
+        What it is to make small.
     out : Path
         The run's folder.
     budget : Budget
@@ -184,9 +187,16 @@ class Training:
     """
 
     def __init__(
-        self, fabric: Fabric, trainee: Trainee, lessons: Lessons, out: Path, budget: Budget
+        self,
+        fabric: Fabric,
+        trainee: Trainee,
+        lessons: Lessons,
+        criterion: Criterion,
+        out: Path,
+        budget: Budget,
     ) -> None:
         self.fabric, self.trainee, self.lessons = fabric, trainee, lessons
+        self.criterion = criterion
         self.out, self.budget, self.recipe = out, budget, lessons.recipe
         self.identity: Mapping[str, Any] = {}
         self.command: tuple[str, ...] = ()
@@ -249,7 +259,7 @@ class Training:
             group["lr"] = self.recipe.rate(self.epoch, self._progress())
         self.optimizer.zero_grad(set_to_none=True)
         fused = self.network(*inputs)
-        loss = distance(fused, target, self.recipe.loss, linear=self.trainee.linear)
+        loss = self.criterion(fused, target, linear=self.trainee.linear)
         self.fabric.backward(loss)
         norm = self.fabric.clip_gradients(
             self.network,

@@ -18,6 +18,11 @@ def test_the_authors_rates_fall_as_they_published(name, halved) -> None:
     assert last == pytest.approx(recipe.learning_rate * halved)
 
 
+def test_the_transformers_learn_with_a_perceptual_loss_and_nobody_else() -> None:
+    upstream = {name: recipes["upstream"].perceptual for name, recipes in RECIPES.items()}
+    assert upstream == {"ahdrnet": 0, "fshdr": 0, "hdr-transformer": 0.01, "sctnet": 0.01}
+
+
 def test_each_upstream_recipe_says_where_it_is_from() -> None:
     for recipes in RECIPES.values():
         assert "et al." in recipes["upstream"].source

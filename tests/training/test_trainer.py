@@ -57,6 +57,14 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(run) -> None:
     assert_equal_states(weights(straight), weights(run("stopped", steps=10, resume=True)))
 
 
+def test_a_state_from_before_a_recipe_gained_a_field_goes_on(run) -> None:
+    straight = run("straight", steps=10)
+    state = torch.load(run("old", steps=5) / "state.pt", weights_only=True)
+    del state["identity"]["recipe.perceptual"]
+    torch.save(state, straight.with_name("old") / "state.pt")
+    assert_equal_states(weights(straight), weights(run("old", steps=10, resume=True)))
+
+
 def test_a_seed_decides_everything(run) -> None:
     one, two, three = run("one"), run("two"), run("three", seed=1)
     assert_equal_states(weights(one), weights(two))
