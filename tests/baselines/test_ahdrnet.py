@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
-import numpy as np
 import pytest
 import torch
 
@@ -13,87 +10,21 @@ from tests.baselines.golden import (
     check_golden,
     flops,
     golden_config,
-    golden_inputs,
-    golden_network,
-    golden_tensor,
     peak_maps,
 )
 
-GOLDENS = ("ahdrnet_6ch_6layer_48x40", "ahdrnet_3ch_5layer_48x40")
+GOLDEN = "ahdrnet_3ch_5layer_48x40"
 ASLEEP = ("attConv1", "attConv3")
 """Layers that every checkpoint holds and no picture meets."""
 
 
-def exposures(count: int, height: int, width: int, channels: int = 6) -> list[torch.Tensor]:
-    drawn = torch.Generator().manual_seed(3)
-    return [torch.rand(count, channels, height, width, generator=drawn) for _ in range(3)]
-
-
-@pytest.fixture(scope="module")
-def network() -> AHDRNetwork:
-    """A slim one: what is tested with it holds at any width."""
-    return golden_network(AHDRNetwork(features=16, dense_layers=3, growth=8))
-
-
-@pytest.mark.parametrize(
-    ("key", "shape", "first", "total"),
-    [
-        ("conv1.weight", (64, 6, 3, 3), (0.0312685, -0.4758278, -0.0647411), -4.26128),
-        ("conv1.bias", (64,), (0.1814564, 0.1647549, 0.0574972), 1.85925),
-        (
-            "layers.0.residual_group.blocks.0.attn.relative_position_bias_table",
-            (225, 6),
-            (0.4097903, 0.7890481, 0.4703448),
-            -4.31468,
-        ),
-        (
-            "channel_layers_lm.0.attn.temperature",
-            (4, 1, 1),
-            (1.0152378, 2.7997186, 1.2038089),
-            6.05267,
-        ),
-        ("norm.weight", (60,), (1.0067959, 1.1642958, 1.0924609), 59.75194),
-    ],
-)
-def test_the_golden_recipe_makes_the_values_it_is_known_by(key, shape, first, total):
-    value = golden_tensor(key, shape)
-    assert (value.shape, value.dtype) == (shape, np.float32)
-    np.testing.assert_allclose(value.ravel()[:3], first, atol=5e-8)  # as printed
-    assert value.sum(dtype=np.float64) == pytest.approx(total, abs=1e-5)
-
-
-def test_the_golden_exposures_are_the_values_they_are_known_by():
-    drawn = golden_inputs(6, 48, 40)
-    first = [x.ravel()[:3] for x in drawn]
-    printed = [
-        (0.9959682, 0.1520719, 0.3994678),
-        (0.2941749, 0.8497928, 0.1737925),
-        (0.0878324, 0.8838739, 0.8783718),
-    ]
-    np.testing.assert_allclose(first, printed, atol=5e-8)
-    sums = [x.sum(dtype=np.float64) for x in drawn]
-    np.testing.assert_allclose(sums, (5707.3756, 5767.5052, 5766.3084), atol=1e-4)
-
-
-@pytest.mark.parametrize("name", GOLDENS)
-def test_it_is_the_network_that_wrote_the_goldens(name):
-    check_golden(AHDRNetwork(**golden_config(name)), name)
-
-
 def test_a_golden_tells_a_dense_block_without_dilation():
-    network = AHDRNetwork(**golden_config(GOLDENS[1]))
+    network = AHDRNetwork(**golden_config(GOLDEN))
     for block in (network.RDB1, network.RDB2, network.RDB3):
         for layer in block.dense_layers:
             layer.conv.dilation = layer.conv.padding = (1, 1)
     with pytest.raises(AssertionError, match="Mismatched elements"):
-        check_golden(network, GOLDENS[1])
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("name", GOLDENS)
-def test_a_gpu_without_tf32_agrees(name):
-    with torch.backends.cudnn.flags(allow_tf32=False):
-        check_golden(AHDRNetwork(**golden_config(name)), name, device="cuda")
+        check_golden(network, GOLDEN)
 
 
 @pytest.mark.parametrize(("channels", "layers"), [(6, 6), (3, 6), (6, 5), (3, 5)])
@@ -142,49 +73,6 @@ def test_it_costs_what_was_published(channels, layers, tensors, parameters, in_u
 
 def test_table_1_prints_its_flops_at_256_squared():
     assert round(flops(AHDRNetwork(3, dense_layers=5), 3, 256, 256) / 1e9, 2) == 162.77
-
-
-def test_gradients_reach_every_layer_in_use_and_no_other():
-    network = golden_network(AHDRNetwork(features=16, dense_layers=3, growth=8))
-    network(*exposures(1, 12, 9)).sum().backward()
-    idle = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is None}
-    assert idle == set(ASLEEP)
-    assert all(p.grad is None or p.grad.abs().max() > 0 for p in network.parameters())
-
-
-@pytest.mark.parametrize("size", [(8, 8), (9, 8), (13, 31)])
-def test_any_size_keeps_its_size_and_stays_between_black_and_white(network, size):
-    fused = network(*exposures(2, *size))
-    assert fused.shape == (2, 3, *size)
-    assert fused.min() > 0
-    assert fused.max() < 1
-
-
-def test_a_batch_of_two_is_two_batches_of_one(network):
-    both = exposures(2, 16, 24)
-    with torch.inference_mode():
-        singly = torch.cat([network(*(x[i : i + 1] for x in both)) for i in range(2)])
-        # Another batch may be summed in another order: some float32 roundings.
-        torch.testing.assert_close(network(*both), singly, rtol=0, atol=5e-6)
-
-
-def test_inference_repeats_itself_and_leaves_the_exposures_alone(network):
-    stack = exposures(1, 16, 24)
-    before = copy.deepcopy(stack)
-    with torch.inference_mode():
-        assert torch.equal(network(*stack), network(*stack))
-    assert all(torch.equal(now, then) for now, then in zip(stack, before, strict=True))
-
-
-def test_maps_that_grow_in_place_are_the_concatenated_maps(network):
-    stack = exposures(1, 16, 24)
-    with torch.inference_mode():
-        in_place = network(*stack)
-    assert torch.equal(in_place, network(*stack).detach())
-    last = [x.to(memory_format=torch.channels_last) for x in stack]
-    with torch.inference_mode():
-        # Channels last is summed in another order: some float32 roundings.
-        torch.testing.assert_close(network(*last), in_place, rtol=0, atol=5e-6)
 
 
 def test_inference_holds_no_more_maps_than_the_last_block_needs():

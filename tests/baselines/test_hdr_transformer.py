@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from baselines.hdr_transformer import ContextAwareBlock, HDRTransformerNetwork, from_megengine
-from dmef_bench.errors import ImageContractError, UsageError
-from tests.baselines.golden import (
-    check_golden,
-    flops,
-    golden_config,
-    golden_network,
-    peak_maps,
-)
+from dmef_bench.errors import UsageError
+from tests.baselines.golden import check_golden, flops, golden_config, golden_network, peak_maps
 
-GOLDENS = ("hdr_transformer_6ch_48x40", "hdr_transformer_6ch_44x36")
+GOLDEN = "hdr_transformer_6ch_48x40"
 GATES = 30_240
 """FLOPs of the 18 gates, which see one pixel whatever the size."""
-
-
-def exposures(count: int, height: int, width: int) -> list[torch.Tensor]:
-    drawn = torch.Generator().manual_seed(2022)
-    return [torch.rand(count, 6, height, width, generator=drawn) for _ in range(3)]
-
-
-@pytest.fixture(scope="module")
-def network() -> HDRTransformerNetwork:
-    """One group of three blocks: with and without shift, first and last."""
-    return golden_network(HDRTransformerNetwork(depths=(3,), num_heads=(6,)))
-
-
-@pytest.mark.parametrize("name", GOLDENS)
-def test_it_is_the_network_that_wrote_the_goldens(name):
-    check_golden(HDRTransformerNetwork(**golden_config(name)), name)
 
 
 def tanh_gelu(network):
@@ -70,17 +46,10 @@ def undilated(network):
     ids=lambda m: m.__name__,
 )
 def test_the_golden_tells_a_mistake(mistake):
-    network = HDRTransformerNetwork(**golden_config(GOLDENS[0]))
+    network = HDRTransformerNetwork(**golden_config(GOLDEN))
     mistake(network)
     with pytest.raises(AssertionError, match="Mismatched elements"):
-        check_golden(network, GOLDENS[0])
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("name", GOLDENS)
-def test_a_gpu_without_tf32_agrees(name):
-    with torch.backends.cudnn.flags(allow_tf32=False):
-        check_golden(HDRTransformerNetwork(**golden_config(name)), name, device="cuda")
+        check_golden(network, GOLDEN)
 
 
 @pytest.mark.parametrize("channels", [6, 3])
@@ -145,97 +114,17 @@ def test_table_1_prints_twice_what_thop_counts_at_200_squared():
     assert 2 * counted / 1e9 == pytest.approx(95.9381, abs=5e-5)
 
 
-def test_norms_add_as_much_as_the_authors_to_the_variance():
-    # The goldens do not tell 1e-6 from 1e-5.
-    norms = [m for m in HDRTransformerNetwork().modules() if isinstance(m, nn.LayerNorm)]
-    assert {norm.eps for norm in norms} == {1e-5}
-    assert len(norms) == 38
-
-
-@pytest.mark.parametrize("size", [(8, 8), (8, 17), (23, 9), (31, 40)])
-def test_any_size_keeps_its_size_and_stays_between_black_and_white(network, size):
-    with torch.inference_mode():
-        fused = network(*exposures(2, *size))
-    assert fused.shape == (2, 3, *size)
-    assert fused.min() > 0
-    assert fused.max() < 1
-
-
-def test_a_picture_smaller_than_a_window_is_refused(network):
-    with pytest.raises(ImageContractError, match="HDR-Transformer got a picture of 40x7; it takes"):
-        network(*exposures(1, 7, 40))
-
-
-def test_the_picture_goes_on_by_reflection(network):
-    stack = exposures(1, 21, 18)
-    reflected = [functional.pad(x, (0, 6, 0, 3), mode="reflect") for x in stack]
-    with torch.inference_mode():
-        assert torch.equal(network(*stack), network(*reflected)[..., :21, :18])
-
-
-def test_what_is_far_matters_through_the_gates(network):
-    stack = exposures(1, 64, 64)
-    changed = [x.clone() for x in stack]
-    for x in changed:
-        x[..., 40:, 40:] *= 0.1
-    with torch.inference_mode():
-        difference = (network(*stack) - network(*changed))[..., :8, :8].abs()
-    assert difference.min() > 0
-
-
-def test_a_batch_of_two_is_two_batches_of_one(network):
-    both = exposures(2, 16, 24)
-    with torch.inference_mode():
-        singly = torch.cat([network(*(x[i : i + 1] for x in both)) for i in range(2)])
-        # Another batch may be summed in another order: some float32 roundings.
-        torch.testing.assert_close(network(*both), singly, rtol=0, atol=5e-6)
-
-
-def test_inference_in_portions_is_the_training_pass(network):
-    # More than 8192 tokens: several portions of inner windows, and the borders'.
-    stack = exposures(2, 64, 104)
-    with torch.inference_mode():
-        portioned = network(*stack)
-    torch.testing.assert_close(network(*stack).detach(), portioned, rtol=0, atol=5e-6)
-
-
-def test_inference_repeats_itself_and_leaves_the_exposures_alone(network):
-    stack = exposures(1, 16, 24)
-    before = copy.deepcopy(stack)
-    with torch.inference_mode():
-        assert torch.equal(network(*stack), network(*stack))
-    assert all(torch.equal(now, then) for now, then in zip(stack, before, strict=True))
-
-
-def test_channels_last_and_bfloat16_are_the_same_network(network):
-    stack = exposures(1, 20, 24)
-    last = [x.to(memory_format=torch.channels_last) for x in stack]
-    short = [x.bfloat16() for x in stack]
-    with torch.inference_mode():
-        fused = network(*stack)
-        torch.testing.assert_close(network(*last), fused, rtol=0, atol=5e-6)
-        bfloat16 = copy.deepcopy(network).bfloat16()(*short)
-        # Eight bits of precision through a dozen layers.
-        torch.testing.assert_close(bfloat16.float(), fused, rtol=0, atol=0.1)
-
-
-def test_gradients_reach_every_parameter(network):
-    trained = copy.deepcopy(network)
-    trained(*exposures(1, 24, 16)).sum().backward()
-    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in trained.parameters())
-
-
-def test_training_ends_at_a_stochastic_depth_of_a_tenth():
-    network = HDRTransformerNetwork()
-    rates = [m.drop_path for m in network.modules() if isinstance(m, ContextAwareBlock)]
-    assert rates == pytest.approx([0.1 * index / 17 for index in range(18)])
-
-
 def test_inference_holds_seven_features_maps_at_most():
     # Reference and shallow features, shortcut, tokens in, normalised, out, local context; the
     # rest is one portion of windows and the squeezed channels.
     network = HDRTransformerNetwork(depths=(2,), num_heads=(6,)).eval()
     assert peak_maps(network, 6, (1088, 1920)) < 7 * 60 + 15
+
+
+@pytest.fixture(scope="module")
+def network() -> HDRTransformerNetwork:
+    """One group of two blocks, of which one is shifted."""
+    return golden_network(HDRTransformerNetwork(depths=(2,), num_heads=(6,)))
 
 
 def megengine_state(network: HDRTransformerNetwork) -> dict[str, object]:
