@@ -105,7 +105,7 @@ class Backbone:
             pickle.UnpicklingError,
         ) as error:
             raise UnavailableError(
-                f"{path} cannot be read as weights ({type(error).__name__}); {self._marks}. "
+                f"{path} cannot be read as {self.file} ({type(error).__name__}); {self._marks}. "
                 f"Fetch it again from {self.url}."
             ) from error
         tensors = {
@@ -124,7 +124,7 @@ class Backbone:
     @property
     def _marks(self) -> str:
         """What the right file is known by."""
-        known = f"{self.file} has a sha256 that begins with {self.file_sha256_begins}"
+        known = f"the right one's sha256 begins with {self.file_sha256_begins}"
         if self.tensors_sha256 is None:
             return known
         return f"{known}, its features.* tensors have sha256 {self.tensors_sha256}"
