@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from baselines.colour_table import ColourTable, partly_lost
+from baselines.colour_table import ALL, ColourTable, lost_pattern, partly_lost
 from baselines.exposure_pair import Pair
 from baselines.local_colour import regress_colours
 from baselines.response_fill import ResponseFill, mend
@@ -22,6 +22,8 @@ CANDIDATES = 7
 EVIDENCE = 7
 """Pictures after them."""
 PICTURES = CANDIDATES + EVIDENCE
+_COMMON = 2
+"""Those at the end that tell of a pixel, and not of one channel of it."""
 
 FARTHEST = 60.0
 """Pixels to the next one that kept the channel, beyond which all are alike."""
@@ -100,7 +102,7 @@ class FillEvidence:
         lying = np.minimum(self.pair.donor.light[seen], np.float32(1))
         close = regress_colours(light, white, self.aligned[seen], _CLOSE)
         wide = regress_colours(light, white, self.mended[seen], _WIDE)
-        partly = white & ~white.all(axis=2, keepdims=True)
+        partly = white & (lost_pattern(white) != ALL)[..., None]
         fused, doubt = self.fused[seen], self.doubt[seen]
         candidates = (
             self.aligned[seen],
@@ -124,6 +126,35 @@ class FillEvidence:
             [_around(doubt, 41), _around(still, 5), _around(still, 15)],
         ):
             yield _words(cv2.merge(planes)[inside])
+
+
+def lost_values(words: Sequence[Words]) -> tuple[Mask, tuple[Words, Words, Words, Words]]:
+    """Where values were lost, and what `baselines.fill_gate.FillGate.mixed` asks of each.
+
+    Parameters
+    ----------
+    words : sequence of ndarray, shape (rows, W, 3), uint16
+        `FillEvidence.pictures`, contiguous.
+
+    Returns
+    -------
+    lost : ndarray of bool, shape (rows, W, 3)
+        Where; the values below are in its order.
+    values : tuple of ndarray, uint16
+        Candidates, evidence of the channel, evidence of the pixel, and how many channels it lost;
+        all in the words of ``words``, but for the last.
+    """
+    lost = words[CANDIDATES] > 0
+    places = np.flatnonzero(lost)
+    pixels = places // 3
+    given, own, common = words[:CANDIDATES], words[CANDIDATES:-_COMMON], words[-_COMMON:]
+    beside = lost.sum(axis=2, dtype=np.uint16).ravel()[pixels]
+    return lost, (
+        np.stack([picture.ravel()[places] for picture in given], axis=1),
+        np.stack([picture.ravel()[places] for picture in own], axis=1),
+        np.concatenate([picture.reshape(-1, 3)[pixels] for picture in common], axis=1),
+        beside,
+    )
 
 
 def nothing_lost(fused: Image, rows: slice) -> Iterator[Words]:

@@ -61,10 +61,16 @@ class FillGate(nn.Module):
         own = facts[item, : EVIDENCE - 2, channel, row, column]
         common = facts[item, EVIDENCE - 2 :, :, row, column].flatten(1)
         beside = lost.sum(1)[item, row, column].to(given.dtype)
-        weights = self.layers(_features(given, own, common, beside)).softmax(1)
         fused = pictures[:, 0].clone()
-        fused[item, channel, row, column] = (weights * given).sum(1)
+        fused[item, channel, row, column] = self.mixed(given, own, common, beside)
         return fused
+
+    def mixed(self, given: Tensor, own: Tensor, common: Tensor, beside: Tensor) -> Tensor:
+        """Mix the candidates of lost values, (values,), all else as in `_features`."""
+        chances = self.layers(_features(given, own, common, beside))
+        # On rows of seven, torch's softmax takes six times as long as on columns.
+        weights = chances.T.contiguous().softmax(0).T
+        return (weights * given).sum(1)
 
 
 def _features(given: Tensor, own: Tensor, common: Tensor, beside: Tensor) -> Tensor:

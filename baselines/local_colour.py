@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from baselines.colour_table import ALL, NONE, lost_pattern
+from baselines.colour_table import ALL, NONE, Places, lost_pattern
 from dmef_bench.scene import Image
 
 Mask = npt.NDArray[np.bool_]
@@ -77,22 +77,31 @@ def regress_colours(light: Image, white: Mask, donor: Image, radius: int) -> Loc
 
     patterns = lost_pattern(white)
     for pattern in range(NONE + 1, ALL):
-        asked = patterns == pattern
-        if not asked.any():
+        places = np.flatnonzero(patterns == pattern)
+        if not places.size:
             continue
+
+        # A mask would be read through at every use: more than twice as long.
+        def asked(plane: Values, places: Places = places) -> Values:
+            return plane.ravel()[places]
+
         kept = [channel for channel in range(3) if not pattern >> channel & 1]
-        steps = [(lights[channel] - means[channel])[asked] for channel in kept]
-        spread = [covariance(channel, channel)[asked] + _RIDGE for channel in kept]
-        across = covariance(*kept)[asked] if len(kept) == 2 else None
+        steps: list[Values] = [asked(lights[channel]) - asked(means[channel]) for channel in kept]
+        spread = [asked(covariance(channel, channel)) + _RIDGE for channel in kept]
+        across = asked(covariance(*kept)) if len(kept) == 2 else None
         far = [np.abs(step) / np.sqrt(own) for step, own in zip(steps, spread, strict=True)]
         for lost in {0, 1, 2}.difference(kept):
-            shared = [covariance(channel, lost)[asked] for channel in kept]
+            shared = [asked(covariance(channel, lost)) for channel in kept]
             slopes = _slopes(spread, shared, across)
             told, explained = (_products(slopes, factors) for factors in (steps, shared))
-            unexplained = covariance(lost, lost)[asked] - explained
-            local.guess[asked, lost] = means[lost][asked] + told
-            local.residual[asked, lost] = np.sqrt(np.maximum(unexplained, 0))
-            local.reach[asked, lost] = np.minimum(np.maximum.reduce(far), _FARTHEST)
+            unexplained = asked(covariance(lost, lost)) - explained
+            answers = (
+                asked(means[lost]) + told,
+                np.sqrt(np.maximum(unexplained, 0)),
+                np.minimum(np.maximum.reduce(far), _FARTHEST),
+            )
+            for picture, answer in zip(local, answers, strict=True):
+                picture.reshape(-1, 3)[places, lost] = answer
     return local
 
 
