@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,8 +29,14 @@ _NAMED = 12
 """Ranks whose names are written; more of them hide the plot, and the table has them all."""
 _LINE = 10.0
 """Points from one name to the next below it."""
+_LIFT = 4.0
+"""Points from the height of a point to the line its name stands on, where there is room."""
+_KERNEL = 5.0
+"""Points around the middle of a circle, however large, that no name covers."""
 _LETTER = 5.0
 """Points that a letter of a name is wide, about."""
+_Box = tuple[float, float, float, float]
+"""Left, right, lower and upper edge in points."""
 _CLOCKS = {
     "t_core_s": "t_core, seconds",
     "t_e2e_s": "t_e2e, seconds",
@@ -154,30 +162,61 @@ def _circles(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
 
 
 def _name_points(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
-    """Write names beside their points of some ``area``, from the top down, none over another's."""
-    taken: list[tuple[float, float, float]] = []
-    rows = rows[rows["rank"].fillna(0) <= _NAMED]
-    records = rows.sort_values([y, "method"], ascending=[False, True]).to_dict("records")
-    middle = axes.transAxes.transform((0.6, 0))[0]
-    for row in records:
-        across, up = axes.transData.transform((row[x], row[y])) * 72 / axes.figure.dpi
-        away = 4 + math.sqrt(row["area"] / math.pi)
-        right = across * axes.figure.dpi / 72 > middle
-        long = _LETTER * len(row["method"])
-        begin = across - away - long if right else across + away
-        place = up + 4
-        # Where names would lie over each other, they are written one below the other.
-        while any(
-            abs(place - line) < _LINE and begin < end and start < begin + long
-            for start, end, line in taken
-        ):
-            place -= 1
-        taken.append((begin, begin + long, place))
+    """Write names beside their points of some ``area``, none over a name or another's point."""
+    rows = rows.assign(place=list(axes.transData.transform(rows[[x, y]]) * 72 / axes.figure.dpi))
+    marks = {
+        row["method"]: (*row["place"], min(math.sqrt(row["area"] / math.pi), _KERNEL))
+        for row in rows.to_dict("records")
+    }
+    taken: list[_Box] = []
+    named = rows[rows["rank"].fillna(0) <= _NAMED]
+    for row in named.sort_values([y, "method"], ascending=[False, True]).to_dict("records"):
+        others = [_around(*mark) for name, mark in marks.items() if name != row["method"]]
+        to_the_left, lift = _free_place(axes, row, [*taken, *others])
+        taken.append(_name_box(row, to_the_left, lift))
+        away = _away(row)
+        # A thread to the point, where the name had to go elsewhere.
+        thread = {"arrowstyle": "-", "color": _BOUND, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
         axes.annotate(
-            row["method"], (row[x], row[y]), xytext=(-away if right else away, place - up),
-            textcoords="offset points", ha="right" if right else "left", fontsize=8, zorder=4,
+            row["method"], (row[x], row[y]), xytext=(-away if to_the_left else away, lift),
+            textcoords="offset points", ha="right" if to_the_left else "left", fontsize=8, zorder=4,
             color=_BOUND if row["kind"] == "bound" else "black", parse_math=False,
+            arrowprops=thread if abs(lift - _LIFT) > _LINE else None,
         ).set_in_layout(False)  # fmt: skip
+
+
+def _free_place(axes: Axes, row: Mapping[str, Any], taken: Sequence[_Box]) -> tuple[bool, float]:
+    """On which side of its point a name goes, and how far above: as near as there is room."""
+    frame = axes.bbox.transformed(axes.figure.dpi_scale_trans.inverted())
+    begin, end = frame.x0 * 72, frame.x1 * 72
+    steps = sorted(range(-80, 81, 2), key=lambda step: (abs(step), step))
+    for step in steps:
+        for to_the_left in (False, True):
+            left, right, *_ = box = _name_box(row, to_the_left, _LIFT + step)
+            if left >= begin and right <= end and not any(_meet(box, other) for other in taken):
+                return to_the_left, _LIFT + step
+    return False, _LIFT
+
+
+def _name_box(row: Mapping[str, Any], to_the_left: bool, lift: float) -> _Box:
+    across, up = row["place"]
+    long = _LETTER * len(row["method"])
+    left = across - _away(row) - long if to_the_left else across + _away(row)
+    # The baseline lies a fifth of the line above its lower edge.
+    return left, left + long, up + lift - _LINE / 5, up + lift + _LINE * 4 / 5
+
+
+def _around(across: float, up: float, radius: float) -> _Box:
+    return across - radius, across + radius, up - radius, up + radius
+
+
+def _meet(one: _Box, other: _Box) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
+
+
+def _away(row: Mapping[str, Any]) -> float:
+    """Points from a mark's middle to its name."""
+    return 4 + math.sqrt(row["area"] / math.pi)
 
 
 def _area_legend(figure: Figure, axes: Axes, slowest: float, time: str, *, untimed: bool) -> None:

@@ -74,19 +74,52 @@ def test_of_many_methods_the_best_are_named_and_all_are_drawn() -> None:
     assert len(re.findall(r"fill: #1f5fa8", svg)) >= 40
 
 
-@pytest.mark.parametrize("plot", ["quality.svg", "speed.svg"])
-def test_no_name_is_written_over_another(plot) -> None:
-    crowded = leaderboard_frame(load_results([PUBLISHED.parent / "f492c87eeb8f"]), resamples=10)
-    svg = scatter_plots(crowded)[plot].decode()
+@pytest.fixture(scope="module")
+def crowded():
+    """The plots of a board with many rows, and the rows' names."""
+    board = leaderboard_frame(load_results([PUBLISHED.parent / "f492c87eeb8f"]), resamples=10)
+    return scatter_plots(board), set(board["method"])
+
+
+def name_boxes(svg, names):
+    """Left, right and baseline of the names in a plot."""
     boxes = []
     for style, across, up, name in re.findall(
         r'<text style="([^"]*)" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)</text>', svg
     ):
-        if name in set(crowded["method"]):
+        if name in names:
             # Of 8 points, a letter is 4 wide at least, and a line 8 high.
             wide, left = 4 * len(name), float(across)
             left -= wide if "text-anchor: end" in style else 0
             boxes.append((left, left + wide, float(up)))
     assert len(boxes) >= 7
+    return boxes
+
+
+@pytest.mark.parametrize("plot", ["quality.svg", "speed.svg"])
+def test_no_name_is_written_over_another(crowded, plot) -> None:
+    plots, names = crowded
+    boxes = name_boxes(plots[plot].decode(), names)
     for (begin, end, up), (start, stop, line) in itertools.combinations(boxes, 2):
         assert begin >= stop or start >= end or abs(up - line) >= 8
+
+
+@pytest.mark.parametrize("plot", ["quality.svg", "speed.svg"])
+def test_no_name_is_written_over_a_point(crowded, plot) -> None:
+    plots, names = crowded
+    svg = plots[plot].decode()
+    crosses = re.findall(
+        r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="[^"]*stroke: #(?:1f5fa8|8a8a8a)', svg
+    )
+    # A circle begins at its lowest point, and its second curve ends at the rightmost.
+    circles = re.findall(
+        r'<path d="M ([\d.]+) [\d.]+ \nC [^\n]*\nC (?:[\d.]+ ){5}([\d.]+) \n[^"]*"'
+        r' clip-path="[^"]*" style="fill: #1f5fa8',
+        svg,
+    )
+    points = crosses + circles
+    assert len(points) >= 7
+    for begin, end, line in name_boxes(svg, names):
+        for across, up in points:
+            # What rises from the line of writing: seven points of eight.
+            assert not (begin < float(across) < end and line - 7 < float(up) < line)
