@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -27,8 +27,12 @@ _DOT = 60.0
 """Area of a mark that says nothing by its size."""
 _NAMED = 12
 """Ranks whose names are written; more of them hide the plot, and the table has them all."""
-_LINE = 10.0
-"""Points from one name to the next below it."""
+_DEEP, _HIGH = 2.0, 6.5
+"""Points that letters reach below the line they stand on, and above it."""
+_SHIFT, _FARTHEST = 4, 120
+"""Points that a name is shifted up or down and still stands beside its point; and at all."""
+_FAR = 10.0
+"""Points above or below its usual place from which a name is tied to its point by a thread."""
 _LIFT = 4.0
 """Points from the height of a point to the line its name stands on, where there is room."""
 _KERNEL = 5.0
@@ -109,11 +113,11 @@ def _quality(frame: pd.DataFrame, across: str, up: str, time: str) -> Figure:
     bounds = _shown(frame, across, up, bounds=True)
     axes.scatter(bounds[across], bounds[up], marker="x", color=_BOUND)
     axes.margins(0.12)
-    _name_points(axes, pd.concat([shown, bounds.assign(area=_DOT)]), across, up)
     axes.set_xlabel(metric_title(across))
     axes.set_ylabel(metric_title(up))
     if time:
         _area_legend(figure, axes, float(seconds.max()), time, untimed=len(timeless) > 0)
+    _name_points(axes, pd.concat([shown, bounds.assign(area=_DOT)]), across, up)
     return figure
 
 
@@ -139,9 +143,9 @@ def _speed(frame: pd.DataFrame, across: str, time: str) -> Figure:
             row["method"], (1, row[across]), xycoords=("axes fraction", "data"), color=_BOUND,
             xytext=(-2, 2), textcoords="offset points", ha="right", fontsize=8, parse_math=False,
         )  # fmt: skip
-    _name_points(axes, shown, time, across)
     axes.set_xlabel(_CLOCKS[time])
     axes.set_ylabel(metric_title(across))
+    _name_points(axes, shown, time, across)
     return figure
 
 
@@ -162,48 +166,62 @@ def _circles(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
 
 
 def _name_points(axes: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
-    """Write names beside their points of some ``area``, none over a name or another's point."""
+    """Write names beside their points of some ``area``, none over a name or another's point.
+
+    To be called last: whatever else is drawn decides where the points lie.
+    """
+    cast(Figure, axes.figure).draw_without_rendering()
     rows = rows.assign(place=list(axes.transData.transform(rows[[x, y]]) * 72 / axes.figure.dpi))
     marks = {
         row["method"]: (*row["place"], min(math.sqrt(row["area"] / math.pi), _KERNEL))
         for row in rows.to_dict("records")
     }
-    taken: list[_Box] = []
     named = rows[rows["rank"].fillna(0) <= _NAMED]
-    for row in named.sort_values([y, "method"], ascending=[False, True]).to_dict("records"):
-        others = [_around(*mark) for name, mark in marks.items() if name != row["method"]]
-        to_the_left, lift = _free_place(axes, row, [*taken, *others])
-        taken.append(_name_box(row, to_the_left, lift))
-        away = _away(row)
-        # A thread to the point, where the name had to go elsewhere.
-        thread = {"arrowstyle": "-", "color": _BOUND, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
-        axes.annotate(
-            row["method"], (row[x], row[y]), xytext=(-away if to_the_left else away, lift),
-            textcoords="offset points", ha="right" if to_the_left else "left", fontsize=8, zorder=4,
-            color=_BOUND if row["kind"] == "bound" else "black", parse_math=False,
-            arrowprops=thread if abs(lift - _LIFT) > _LINE else None,
-        ).set_in_layout(False)  # fmt: skip
+    waiting = named.sort_values([y, "method"], ascending=[False, True]).to_dict("records")
+    taken: list[_Box] = []
+    # First those that have room beside their points: who has none must not take it from them.
+    for reach in (_SHIFT, _FARTHEST):
+        for row in tuple(waiting):
+            others = [_around(*mark) for name, mark in marks.items() if name != row["method"]]
+            found = _free_place(axes, row, [*taken, *others], reach)
+            if found is not None:
+                taken.append(_name_box(row, *found))
+                _write_name(axes, row, (row[x], row[y]), *found)
+                waiting.remove(row)
 
 
-def _free_place(axes: Axes, row: Mapping[str, Any], taken: Sequence[_Box]) -> tuple[bool, float]:
-    """On which side of its point a name goes, and how far above: as near as there is room."""
-    frame = axes.bbox.transformed(axes.figure.dpi_scale_trans.inverted())
-    begin, end = frame.x0 * 72, frame.x1 * 72
-    steps = sorted(range(-80, 81, 2), key=lambda step: (abs(step), step))
-    for step in steps:
-        for to_the_left in (False, True):
-            left, right, *_ = box = _name_box(row, to_the_left, _LIFT + step)
-            if left >= begin and right <= end and not any(_meet(box, other) for other in taken):
-                return to_the_left, _LIFT + step
-    return False, _LIFT
+def _write_name(
+    axes: Axes, row: Mapping[str, Any], point: tuple[float, float], side: int, lift: float
+) -> None:
+    # A thread to the point, where the name had to go elsewhere.
+    thread = {"arrowstyle": "-", "color": _BOUND, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate(
+        row["method"], point, xytext=(side * _away(row), lift), textcoords="offset points",
+        ha={-1: "right", 0: "center", 1: "left"}[side], fontsize=8, zorder=4, parse_math=False,
+        color=_BOUND if row["kind"] == "bound" else "black",
+        arrowprops=thread if abs(lift - _LIFT) >= _FAR else None,
+    ).set_in_layout(False)  # fmt: skip
 
 
-def _name_box(row: Mapping[str, Any], to_the_left: bool, lift: float) -> _Box:
+def _free_place(
+    axes: Axes, row: Mapping[str, Any], taken: Sequence[_Box], reach: int
+) -> tuple[int, float] | None:
+    """Where a name goes: right of its point (1), left (-1) or over it (0), and how far above."""
+    begin, bottom, end, top = (edge * 72 / axes.figure.dpi for edge in axes.bbox.extents)
+    for step in sorted(range(-reach, reach + 1, 2), key=lambda step: (abs(step), step)):
+        for side in (1, -1, 0) if abs(step) > _away(row) + _HIGH else (1, -1):
+            left, right, low, high = box = _name_box(row, side, _LIFT + step)
+            inside = left >= begin and right <= end and low >= bottom and high <= top
+            if inside and not any(_meet(box, other) for other in taken):
+                return side, _LIFT + step
+    return None
+
+
+def _name_box(row: Mapping[str, Any], side: int, lift: float) -> _Box:
     across, up = row["place"]
     long = _LETTER * len(row["method"])
-    left = across - _away(row) - long if to_the_left else across + _away(row)
-    # The baseline lies a fifth of the line above its lower edge.
-    return left, left + long, up + lift - _LINE / 5, up + lift + _LINE * 4 / 5
+    left = across + side * _away(row) - long * (1 - side) / 2
+    return left, left + long, up + lift - _DEEP, up + lift + _HIGH
 
 
 def _around(across: float, up: float, radius: float) -> _Box:

@@ -90,7 +90,7 @@ def name_boxes(svg, names):
         if name in names:
             # Of 8 points, a letter is 4 wide at least, and a line 8 high.
             wide, left = 4 * len(name), float(across)
-            left -= wide if "text-anchor: end" in style else 0
+            left -= wide * {"end": 1, "middle": 0.5}.get(style.rpartition("text-anchor: ")[2], 0)
             boxes.append((left, left + wide, float(up)))
     assert len(boxes) >= 7
     return boxes
