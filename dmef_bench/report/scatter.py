@@ -206,7 +206,7 @@ def _write_name(
 def _free_place(
     axes: Axes, row: Mapping[str, Any], taken: Sequence[_Box], reach: int
 ) -> tuple[int, float] | None:
-    """Where a name goes: right of its point (1), left (-1) or over it (0), and how far above."""
+    """Where a name goes: right of its point (1), left (-1), over or under it (0); how far above."""
     begin, bottom, end, top = (edge * 72 / axes.figure.dpi for edge in axes.bbox.extents)
     for step in sorted(range(-reach, reach + 1, 2), key=lambda step: (abs(step), step)):
         for side in (1, -1, 0) if abs(step) > _away(row) + _HIGH else (1, -1):

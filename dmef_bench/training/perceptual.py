@@ -26,7 +26,7 @@ class Perceptual(nn.Module):
 
     Johnson, Alahi, Fei-Fei, "Perceptual losses for real-time style transfer and super-resolution",
     ECCV 2016. Layers, the absolute difference, and that nothing is resized are HDR-Transformer's
-    (Liu et al., ECCV 2022). Channels are taken in the network's own order, as its authors do.
+    (Liu et al., ECCV 2022). Channels are taken in the network's own order.
 
     Parameters
     ----------
