@@ -238,7 +238,7 @@ def find_metrics(metrics: Sequence[str], plan: Plan) -> tuple[Plan, dict[str, st
         # A file named by the user that cannot be read is his error, not a column without numbers.
         if "lpips" in plan.require or plan.lpips_weights is not None:
             raise
-        return plan, {METRICS["lpips"].convention: without_paths(str(error))}
+        return plan, {METRICS["lpips"].convention: without_paths(f"LPIPS: {error}")}
     return replace(plan, lpips_weights=found), {}
 
 
